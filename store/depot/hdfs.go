@@ -287,5 +287,27 @@ func (c *cluster) Remove(ctx context.Context, name string) error {
 	return c.remove(ctx, path.Join(c.path, name))
 }
 
+// Move implements Mover.
+func (c *cluster) Move(ctx context.Context, from, to string) error {
+	s, err := c.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	target := path.Join(c.path, to)
+	if _, err := s.Stat(target); err == nil { // the rename would replace it
+		return taken("hdfs:"+c.path, to)
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("look for hdfs:%s: %w", target, explain(err))
+	}
+	if err := s.MkdirAll(path.Dir(target), 0o755); err != nil {
+		return fmt.Errorf("make the directory of hdfs:%s: %w", target, explain(err))
+	}
+	if err := s.Rename(path.Join(c.path, from), target); err != nil {
+		return fmt.Errorf("move %s to hdfs:%s: %w", from, target, explain(err))
+	}
+	return nil
+}
+
 // Close implements Depot. Each operation closes its own connections.
 func (c *cluster) Close() error { return nil }

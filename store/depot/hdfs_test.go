@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"strings"
 	"sync"
 	"testing"
@@ -52,6 +53,17 @@ func TestHDFS(t *testing.T) {
 	}
 	if err := d.Put(t.Context(), "large", section("x"+large[1:])); !errors.Is(err, ErrTaken) {
 		t.Errorf("it was replaced: %v", err)
+	}
+	mover := d.(Mover)
+	must(t, mover.Move(t.Context(), "large", "moved/dt=2026-11-30/large"))
+	if err := mover.Move(t.Context(), "speed", "moved/dt=2026-11-30/large"); !errors.Is(err, ErrTaken) {
+		t.Errorf("it was replaced: %v", err)
+	}
+	if err := mover.Move(t.Context(), "large", "again"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("something that is gone was moved: %v", err)
+	}
+	if got := read(t, d, "moved/dt=2026-11-30/large", Whole); got != large {
+		t.Errorf("%d bytes came back", len(got))
 	}
 	if left := names(t, d, "_inkwell/stage"); len(left) > 0 {
 		t.Errorf("staged files are left: %q", left)

@@ -80,6 +80,7 @@ type staged struct {
 	CRC   uint32 `json:"crc"` // CRC-32C
 	Line  []byte `json:"line"`
 	local string // path of the local file; "" in books that were read
+	moved bool   // the staged object has the final name now
 }
 
 // step commits an epoch that begins at a mark and ends before the offset to, and publishes its files.

@@ -39,7 +39,8 @@ type process struct {
 	effect  bool // the last step has its effect
 	fenced  bool // another process owns the partition: commits are refused
 	scratch string
-	uploads int // at the same time
+	uploads int  // at the same time
+	moves   bool // the depot can give an object another name
 
 	mu    sync.Mutex
 	steps int
@@ -70,6 +71,29 @@ func (m mortal) Put(ctx context.Context, name string, data *io.SectionReader) er
 	does, lives := m.p.step()
 	if does {
 		if err := m.Depot.Put(ctx, name, data); err != nil {
+			return err
+		}
+	}
+	if !lives {
+		return errDead
+	}
+	return nil
+}
+
+// Move implements depot.Mover.
+func (m mortal) Move(_ context.Context, from, to string) error {
+	if !m.p.moves {
+		return errors.ErrUnsupported
+	}
+	does, lives := m.p.step()
+	if does {
+		if _, err := os.Stat(filepath.Join(m.p.dir, to)); err == nil {
+			return depot.ErrTaken
+		}
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(m.p.dir, to)), 0o755); err != nil {
+			return err
+		}
+		if err := os.Rename(filepath.Join(m.p.dir, from), filepath.Join(m.p.dir, to)); err != nil {
 			return err
 		}
 	}
@@ -144,6 +168,18 @@ func drain(t *testing.T, p *process, to, size int64) error {
 // chance.
 func drainAtOnce(t *testing.T, p *process, to, size int64) error {
 	p.uploads = fileUploads
+	return drain(t, p, to, size)
+}
+
+// drainByMoving is the protocol with a depot that can give an object another name.
+func drainByMoving(t *testing.T, p *process, to, size int64) error {
+	p.moves = true
+	return drain(t, p, to, size)
+}
+
+// drainByTurns is the protocol with collectors of which some move and some put.
+func drainByTurns(t *testing.T, p *process, to, size int64) error {
+	p.moves = p.name != "second"
 	return drain(t, p, to, size)
 }
 
@@ -274,7 +310,8 @@ func deaths(t *testing.T, do protocol) (deaths, missing, twice int) {
 
 // TestDeathAtEachStepOfACommit has every record published once, whoever dies at which step.
 func TestDeathAtEachStepOfACommit(t *testing.T) {
-	for name, do := range map[string]protocol{"one upload at a time": drain, "several": drainAtOnce} {
+	for name, do := range map[string]protocol{"one upload at a time": drain, "several": drainAtOnce, "moving": drainByMoving,
+		"moving or putting": drainByTurns} {
 		n, missing, twice := deaths(t, do)
 		if n < 300 || missing > 0 || twice > 0 {
 			t.Errorf("%s: %d deaths, %d missing, %d twice", name, n, missing, twice)

@@ -46,13 +46,24 @@ func (l *ledger) publish(ctx context.Context, c *contents) error {
 		return err
 	}
 	return l.each(ctx, len(c.Files), func(ctx context.Context, i int) error {
-		l.remove(ctx, c.Files[i].Stage)
+		if !c.Files[i].moved {
+			l.remove(ctx, c.Files[i].Stage)
+		}
 		return nil
 	})
 }
 
-// publishOne gives a file its final name. The process that staged it has it on disk; another one fetches it.
+// publishOne gives a file its final name: that of the staged object is changed, where the depot can, else the file is put
+// once more. The process that staged it has it on disk; another one fetches it.
 func (l *ledger) publishOne(ctx context.Context, s *staged) (err error) {
+	switch err := move(ctx, l.depot, s.Stage, s.Name); {
+	case errors.Is(err, errors.ErrUnsupported):
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, depot.ErrTaken): // it was published before
+		return l.published(ctx, s)
+	default:
+		s.moved = err == nil
+		return err
+	}
 	from := s.local
 	if from == "" {
 		from = filepath.Join(l.scratch, path.Base(s.Stage))

@@ -1,10 +1,12 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"time"
 
 	"inkwell/store/depot"
@@ -27,8 +29,32 @@ type uploader struct {
 
 // Put implements depot.Depot.
 func (u *uploader) Put(ctx context.Context, name string, data *io.SectionReader) error {
+	return u.do(ctx, name, func() error { return depot.Upload(ctx, u.Depot, name, data) })
+}
+
+// Move implements depot.Mover.
+func (u *uploader) Move(ctx context.Context, from, to string) (err error) {
+	failed := u.do(ctx, to, func() error {
+		if err = move(ctx, u.Depot, from, to); errors.Is(err, fs.ErrNotExist) || errors.Is(err, errors.ErrUnsupported) {
+			return nil // another attempt would find the same
+		}
+		return err
+	})
+	return cmp.Or(failed, err)
+}
+
+// move gives an object of a depot another name, if that depot can.
+func move(ctx context.Context, d depot.Depot, from, to string) error {
+	if m, ok := d.(depot.Mover); ok {
+		return m.Move(ctx, from, to)
+	}
+	return errors.ErrUnsupported
+}
+
+// do makes attempts at something that gives an object its name, until one succeeds.
+func (u *uploader) do(ctx context.Context, name string, attempt func() error) error {
 	for wait, failed := uploadAgain, false; ; wait, failed = min(2*wait, uploadMost), true {
-		err := u.attempt(ctx, name, data)
+		err := u.inTurn(ctx, attempt)
 		switch {
 		case err == nil:
 			if failed {
@@ -45,14 +71,15 @@ func (u *uploader) Put(ctx context.Context, name string, data *io.SectionReader)
 	}
 }
 
-func (u *uploader) attempt(ctx context.Context, name string, data *io.SectionReader) error {
+// inTurn makes an attempt when there are not too many others.
+func (u *uploader) inTurn(ctx context.Context, attempt func() error) error {
 	select {
 	case u.slots <- struct{}{}:
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 	defer func() { <-u.slots }()
-	return depot.Upload(ctx, u.Depot, name, data)
+	return attempt()
 }
 
 // Remove implements depot.Remover.
