@@ -174,6 +174,8 @@ func TestApacheLogTailedAndRotatedByLogrotate(t *testing.T) {
 	f := ink.Start(t, harness.Command{Args: []string{
 		"forward", "--to", c.Addr, "--state", filepath.Join(root, "state"), "apache.access=" + filepath.Join(root, "logs", "access.log"),
 	}})
+	// A log that is rotated before the forwarder has looked at it is nobody's.
+	harness.Until(t, "the log is followed", func() bool { return follows(f) })
 	conf := filepath.Join(root, "logrotate.conf")
 	harness.WriteFile(t, conf, fmt.Sprintf(logrotateConf, root))
 

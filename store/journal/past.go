@@ -12,7 +12,8 @@ import (
 //
 // The rule: an outlet continues with the entries that it had to deliver and did not. What an outlet that no longer
 // exists had to deliver and did not goes to all current outlets of the category, except those that delivered the entry
-// themselves.
+// themselves. A run that ended before it read an entry has changed nothing about it. (An entry counts as read if one of
+// the outlets delivered it: it can be ahead of the offset that the checkpoint records.)
 //
 // Example: the category web went to outlet A, which delivered everything, and to outlet B, which failed from offset 500
 // on. The next configuration sends web to A and C. A continues where it was, and C gets web from 500 on. If the new
@@ -135,7 +136,7 @@ func (p past) portions(category string, now []string) []portion {
 
 // fate says which outlets have delivered an entry and which still have to.
 type fate struct {
-	seen  bool     // a run has handled the entry
+	seen  bool     // a run has read the entry
 	owing []string // outlets that have to deliver it and have not
 	had   []string // outlets that have delivered it
 }
@@ -145,20 +146,18 @@ type fate struct {
 func (p past) fateOf(category string, at uint64, then [][]string) (e fate) {
 	for i := range p {
 		f := &p[i]
-		switch {
-		case at >= f.End: // the entry was appended after this run
-		case len(then[i]) > 0:
-			due := e.due(then[i])
-			e.seen, e.owing = true, nil
-			for _, key := range due {
-				if f.Outlets[key].through(category) > at {
-					e.had = append(e.had, key)
-				} else {
-					e.owing = append(e.owing, key)
-				}
+		has := func(key string) bool { return f.Outlets[key].through(category) > at }
+		if at >= f.End || at >= f.Read && !slices.ContainsFunc(then[i], has) {
+			continue // appended after this run, or not read by it
+		}
+		due := e.due(then[i])
+		e.seen, e.owing = true, nil
+		for _, key := range due {
+			if has(key) {
+				e.had = append(e.had, key)
+			} else {
+				e.owing = append(e.owing, key)
 			}
-		case at < f.Read: // the category had no outlet, or all its outlets had delivered the entry
-			e.seen, e.owing = true, nil
 		}
 	}
 	return e
@@ -244,7 +243,7 @@ func (f formerRun) joined(before *formerRun) formerRun {
 
 // unfinished returns the part of the run that the next run has to know: the outlets that have not delivered everything
 // below its end, and the outlets that share categories with them. ok is false if everything was delivered. If the run
-// did not read up to its end, all outlets are kept, because an outlet that is not listed may have been created later.
+// did not read up to its end, all outlets are kept, because they tell how much of the rest was read.
 func (f formerRun) unfinished() (_ formerRun, ok bool) {
 	if f.Read < f.End {
 		return f, true

@@ -109,6 +109,14 @@ func TestWhatAnOutletHasToDeliver(t *testing.T) {
 			"web", "C", "C: 1700-"},
 		{"the second did not come to it", past{ended(1000, 1000, outlets{"A": has("web", 400)}),
 			ended(450, 1000, outlets{"B": has("db", 0)})}, "web", "C", "C: 450-"},
+		{"the second died before it knew who else has the category",
+			past{ended(300, 300, outlets{"A": keeps(store.OverflowCategory, 0, "default", "w*"),
+				"B": keeps(store.OverflowCategory, 300, "w*")}, "w*"),
+				ended(100, 300, outlets{"A": keeps(store.OverflowCategory, 0, "default"),
+					"B": keeps(store.OverflowCategory, 100, "w*")}, "w*")},
+			"web", "A B", "A: 100-, B: 300-"},
+		{"the second died when one was ahead of what it had read",
+			past{ended(100, 300, outlets{"A": has("web", 200)})}, "web", "C", "C: 200-"},
 		{"away and back", past{ended(1000, 1000, outlets{"A": has("web", 400)}),
 			ended(1500, 1500, outlets{"B": has("web", 0)}), ended(2000, 2000, outlets{"B": has("web", 1100)})},
 			"web", "A", "A: 1100-"},
@@ -287,6 +295,7 @@ type world struct {
 	t       *rapid.T
 	c       *checkpoint
 	entries []*record
+	setups  []*setup // that were configured so far
 	log     []string
 }
 
@@ -337,7 +346,11 @@ type setupBlock struct {
 
 var worldCategories = []string{"a", "ab", "abc", "b", "c", "../x", "./y"}
 
+// draw returns a configuration: often one of those before, which the list of former runs joins.
 func (w *world) draw() *setup {
+	if n := len(w.setups); n > 0 && rapid.Bool().Draw(w.t, "again") {
+		return w.setups[rapid.IntRange(0, n-1).Draw(w.t, "which")]
+	}
 	s := &setup{copies: rapid.Bool().Draw(w.t, "copies"), single: rapid.Bool().Draw(w.t, "single"),
 		limit: rapid.IntRange(0, 6).Draw(w.t, "limit")}
 	for range rapid.IntRange(0, 4).Draw(w.t, "blocks") {
@@ -350,6 +363,7 @@ func (w *world) draw() *setup {
 		}
 	}
 	slices.Sort(s.patterns.Prefixes)
+	w.setups = append(w.setups, s)
 	return s
 }
 
@@ -592,11 +606,11 @@ func (p *played) put(o *Outlet, through uint64) {
 
 // account updates the rule at the end of a run, as far as the checkpoint next knows the run.
 func (p *played) account(next *checkpoint) {
-	end := next.end()
 	for _, e := range p.w.entries {
 		made, now := p.peek(e.category)
 		switch {
-		case made && e.at < end:
+		case e.at >= next.Read && !p.passed(now, e.at): // the run has not come to it
+		case made:
 			due := p.began[e]
 			if due == nil {
 				due = e.duty(now)
@@ -609,11 +623,21 @@ func (p *played) account(next *checkpoint) {
 					e.got[k]++
 				}
 			}
-		case e.at < next.Read:
+		default:
 			e.homeless = e.homeless || !e.seen || len(e.lacks) > 0
 			e.seen, e.lacks = true, nil
 		}
 	}
+}
+
+// passed reports whether one of the outlets is beyond an offset.
+func (p *played) passed(outlets map[string]bool, at uint64) bool {
+	for k := range outlets {
+		if p.through[p.r.outlets[k]] > at {
+			return true
+		}
+	}
+	return false
 }
 
 // peek returns whether a category has outlets, and which it has or would have.

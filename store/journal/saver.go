@@ -315,15 +315,10 @@ func (r *run) gather(saved *checkpoint, last bool) (*checkpoint, map[*Outlet]*re
 	n := &checkpoint{Version: checkpointVersion, Drained: max(saved.Drained, at), Read: at, Patterns: r.routes.Patterns,
 		Outlets: make(map[string]position), Home: saved.Home}
 	low := at
-	outlets := r.all()
-	reports := make(map[*Outlet]*report, len(outlets))
+	reports, undone := r.reports()
 	done := make(map[string]position)
-	for _, t := range outlets {
-		p, from, added := t.gather()
-		reports[t] = p
-		for _, a := range added {
-			r.books.Add(t.key, a.from, a.through, a.added)
-		}
+	for t, p := range reports {
+		from := undone[t]
 		low = min(low, from)
 		through := p.through
 		if from >= at {
@@ -343,4 +338,25 @@ func (r *run) gather(saved *checkpoint, last bool) (*checkpoint, map[*Outlet]*re
 		}
 	}
 	return n, reports
+}
+
+// reports returns the report of every outlet, and the offset of the first entry that it does not cover. It tells the
+// books what was added to files. Outlets that were created meanwhile have theirs, too: an outlet that another one shares
+// a category with must be listed before the other one is listed as having delivered an entry of it.
+func (r *run) reports() (map[*Outlet]*report, map[*Outlet]uint64) {
+	reports, undone := make(map[*Outlet]*report), make(map[*Outlet]uint64)
+	for known := -1; known < len(reports); {
+		known = len(reports)
+		for _, t := range r.all() {
+			if reports[t] != nil {
+				continue
+			}
+			p, from, added := t.gather()
+			reports[t], undone[t] = p, from
+			for _, a := range added {
+				r.books.Add(t.key, a.from, a.through, a.added)
+			}
+		}
+	}
+	return reports, undone
 }
