@@ -8,7 +8,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # minutes of the twenty. Look longer every night: make fuzz FUZZTIME=5m
 FUZZTIME    ?= 10s
 # What make race runs. The tests of the whole program are first, because they take longest and wait a good deal: the others have the
-# processors meanwhile. Go tests packages in the order in which they are named, each once.
+# processors meanwhile. Go tests packages in the order in which they are named, each once. Lint has vetted them.
 PKG         ?= ./test ./test/chaos ./...
 # The packages whose tests need no real process and no Debian package.
 UNITS        = $(shell $(GO) list ./... | grep -v -e '^inkwell/test' -e /proto/gen)
@@ -35,13 +35,21 @@ run: build ## ship FILE=, or real logs of this machine and a generated one, over
 deps: ## install the Debian packages that the tests need, where they are missing
 	@.ci/deps
 
-.PHONY: lint
-lint: ## gofmt, go mod tidy, go vet, staticcheck
+# Its parts run one after the other, or side by side with -j; vet is first, because it compiles what the others read.
+.PHONY: lint format vet staticcheck
+lint: format vet staticcheck ## gofmt, go mod tidy, go vet, staticcheck
+
+format:
 	@bad=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); test -z "$$bad" || { echo "not gofmt-clean:"; echo "$$bad"; exit 1; }
 	$(GO) mod tidy -diff
+
+vet:
 	$(GO) vet ./...
+	cd test/fusefs && $(GO) vet ./...
+
+staticcheck: vet
 	$(GO) run $(STATICCHECK) ./...
-	cd test/fusefs && $(GO) vet ./... && $(GO) run $(STATICCHECK) ./...
+	cd test/fusefs && $(GO) run $(STATICCHECK) ./...
 
 .PHONY: generate
 generate: ## the Thrift code of proto/gen, with thrift-compiler 0.17
@@ -52,15 +60,22 @@ generated: ## fail if the generated code is not what the generator makes
 	@old=$$(mktemp -d) && trap 'rm -rf "$$old"' EXIT && cp -r proto/gen "$$old" && $(GO) generate ./proto && diff -r "$$old/gen" proto/gen \
 		&& echo "generated code: up to date"
 
+# Staticcheck and the tests run side by side: each of them leaves a processor idle for part of the time.
 .PHONY: check
-check: lint ## all that fails fast: lint, the tests of the packages without race detector and fuzzing, the rules of the house
-	$(GO) test -short $(UNITS)
-	$(GO) test ./test -run 'House|PackagesImport|ConflictMarkers|Guarantees|KillPointsAreListed'
+check: ## all that fails fast: lint, the tests of the packages without race detector and fuzzing, the rules of the house
+	@$(MAKE) --no-print-directory -j2 --output-sync=target lint units rules
+
+.PHONY: units rules
+units: vet # so the tests do not do that again; they wait for a good part of their time, so that four packages are tested at once
+	$(GO) test -short -vet=off -p 4 $(UNITS)
+
+rules: vet
+	$(GO) test -vet=off ./test -run 'House|PackagesImport|ConflictMarkers|Guarantees|KillPointsAreListed'
 
 .PHONY: race
 race: ## the tests of PKG=./store/... (all) with the race detector, and what of them this machine could not run
 	@mkdir -p bin && rm -f bin/not-run
-	@TEST_NOT_RUN=$(CURDIR)/bin/not-run bash -o pipefail -c '$(GO) test -race -timeout $(TESTTIMEOUT) $(PKG) 2>&1 | tee bin/race.out'; status=$$?; \
+	@TEST_NOT_RUN=$(CURDIR)/bin/not-run bash -o pipefail -c '$(GO) test -race -vet=off -timeout $(TESTTIMEOUT) $(PKG) 2>&1 | tee bin/race.out'; status=$$?; \
 	if [ -e bin/not-run ]; then sed 's/^/NOT RUN: /' bin/not-run; grep -E '^(ok|FAIL|---)' bin/race.out; fi; exit $$status # whose lines are the last
 
 .PHONY: test

@@ -269,8 +269,8 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, o := range map[string]Options{
-		"choose another with --listen": {Listen: []string{ln.Addr().String()}, StateDir: t.TempDir()},
-		"open state directory":         {Listen: []string{"127.0.0.1:0"}, StateDir: file},
+		"choose another port":  {Listen: []string{ln.Addr().String()}, StateDir: t.TempDir()},
+		"open state directory": {Listen: []string{"127.0.0.1:0"}, StateDir: file},
 	} {
 		o.Load = filesIn(t.TempDir())
 		if c, err := Open(o); err == nil || !strings.Contains(err.Error(), want) {

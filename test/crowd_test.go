@@ -121,8 +121,9 @@ func hang(t *testing.T, addr string, n int) {
 }
 
 func TestCrowd(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
-	c := ink.Collect(t, dir, "--max-categories", fmt.Sprint(crowdCategories))
+	c := ink.Collect(t, dir, append(bulk, "--max-categories", fmt.Sprint(crowdCategories))...)
 	hang(t, c.Addr, 100)
 
 	var strangers, senders sync.WaitGroup

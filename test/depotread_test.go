@@ -12,8 +12,13 @@ import (
 // TestDepotIsRead reads what a collector brought to a directory and to a bucket by the commands that read a directory:
 // they print the same.
 func TestDepotIsRead(t *testing.T) {
-	t.Run("directory", func(t *testing.T) { readDepot(t, t.TempDir(), "") })
+	t.Parallel()
+	t.Run("directory", func(t *testing.T) {
+		t.Parallel()
+		readDepot(t, t.TempDir(), "")
+	})
 	t.Run("s3", func(t *testing.T) {
+		t.Parallel()
 		if g, ok := harness.NewGateway(t, "logs"); ok {
 			readDepot(t, "s3://logs/prod", "?path_style=yes&region=us-east-1&endpoint=http://"+g.Addr)
 		}

@@ -72,6 +72,7 @@ var ownDoors = map[string]struct{ uses, why string }{
 }
 
 func TestHouseRulesOfDoors(t *testing.T) {
+	t.Parallel()
 	found := make(map[string][]string)
 	for _, top := range []string{"archive", "cmd", "collector", "forwarder", "internal", "proto", "rotate", "store"} {
 		err := filepath.WalkDir(filepath.Join("..", top), func(path string, e fs.DirEntry, err error) error {

@@ -13,6 +13,7 @@ import (
 
 // TestGuaranteesNameTests: each row of each table of docs/guarantees.md names a test that exists, or says that there is none.
 func TestGuaranteesNameTests(t *testing.T) {
+	t.Parallel()
 	text, err := os.ReadFile("../docs/guarantees.md")
 	if err != nil {
 		t.Fatal(err)

@@ -124,6 +124,7 @@ var outside = map[string][]string{
 }
 
 func TestPackagesImportDownwardsOnly(t *testing.T) {
+	t.Parallel()
 	cmd := exec.Command("go", "list", "-json=ImportPath,Imports,TestImports,XTestImports", "inkwell/...")
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
@@ -186,6 +187,7 @@ const dictated = "Create"
 var unfinished = regexp.MustCompile(`\b(TO` + `DO|FIX` + `ME|XX` + `X|HA` + `CK)\b`)
 
 func TestHouseRules(t *testing.T) {
+	t.Parallel()
 	files := 0
 	err := filepath.WalkDir("..", func(path string, e fs.DirEntry, err error) error {
 		switch {
@@ -261,6 +263,7 @@ func checkShapes(t *testing.T, set *token.FileSet, file *ast.File) {
 
 // TestNoConflictMarkers looks at every file of the working tree that git knows: a merge once left its markers in a document.
 func TestNoConflictMarkers(t *testing.T) {
+	t.Parallel()
 	out, err := exec.Command("git", "-C", "..", "ls-files", "-z").Output()
 	if err != nil {
 		t.Fatal(err)

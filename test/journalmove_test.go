@@ -132,6 +132,7 @@ func (m *mover) complete() {
 // often as it comes by. Everything is in the depot once, numbered or not, also what its sender sends again. Meanwhile the
 // collector does not start.
 func TestJournalMoveKilled(t *testing.T) {
+	t.Parallel()
 	m := newMover(t)
 	m.local.Env(killpoint.CutEvery + "=100000000")
 	m.local.Restart(t)

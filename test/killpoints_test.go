@@ -61,6 +61,7 @@ func roles(name string) []string {
 
 // TestKillPoints dies at every point, early and late, and looks for what is missing, twice, or not what was sent.
 func TestKillPoints(t *testing.T) {
+	t.Parallel()
 	times := killTimes
 	if text := os.Getenv("INKWELL_TEST_KILLS"); text != "" {
 		var err error
@@ -109,6 +110,7 @@ func TestKillPoints(t *testing.T) {
 
 // TestKillPointsAreListed compares the list with the source.
 func TestKillPointsAreListed(t *testing.T) {
+	t.Parallel()
 	used := make(map[string]int)
 	err := filepath.WalkDir("..", func(path string, e fs.DirEntry, err error) error {
 		if err != nil || filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") {

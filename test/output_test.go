@@ -12,6 +12,7 @@ import (
 
 // TestDurability has what was answered OK come out after a SIGKILL in sync and write, and after a clean stop in all three.
 func TestDurability(t *testing.T) {
+	t.Parallel()
 	for _, durability := range []string{"sync", "write", "memory"} {
 		t.Run(durability, func(t *testing.T) {
 			t.Parallel()
@@ -65,6 +66,7 @@ func TestKilledInMemoryMode(t *testing.T) {
 
 // TestRotationByClock begins new files every two seconds, for every codec; each is finished while the collector runs.
 func TestRotationByClock(t *testing.T) {
+	t.Parallel()
 	for codec, suffix := range map[string]string{"gzip": `\.gz`, "zstd": `\.zst`, "none": ""} {
 		t.Run(codec, func(t *testing.T) {
 			t.Parallel()
@@ -91,6 +93,7 @@ func TestRotationByClock(t *testing.T) {
 
 // TestMaxSize never passes the bound, and cuts no line; a single entry that is larger has a file of its own.
 func TestMaxSize(t *testing.T) {
+	t.Parallel()
 	for _, codec := range []string{"gzip", "zstd", "none"} {
 		t.Run(codec, func(t *testing.T) {
 			t.Parallel()
@@ -125,6 +128,7 @@ func TestMaxSize(t *testing.T) {
 }
 
 func TestAddNewlines(t *testing.T) {
+	t.Parallel()
 	messages := []string{"none", "one\n", "", "\n", "two\n\n"}
 	for mode, want := range map[string]string{
 		"never":      "noneone\n\ntwo\n\n",
@@ -150,6 +154,7 @@ func TestAddNewlines(t *testing.T) {
 
 // TestKeepOpen leaves the file open at a clean stop, and the next start goes on with it.
 func TestKeepOpen(t *testing.T) {
+	t.Parallel()
 	for _, codec := range []string{"gzip", "zstd"} {
 		t.Run(codec, func(t *testing.T) {
 			t.Parallel()

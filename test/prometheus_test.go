@@ -107,7 +107,7 @@ func TestPrometheus(t *testing.T) {
 	}
 	for _, r := range groups.Groups[0].Rules {
 		rightly := false
-		if r.Name == "InkwellDiskFilling" { // the disk is that of the machine, which can be as full as the rule says
+		if r.Name == "InkwellDiskFilling" || r.Name == "InkwellUnwell" { // the disk is that of the machine, which can be as full as the rule says
 			full, _ := p.results(t, "inkwell_disk_free_bytes / inkwell_disk_size_bytes < 0.1")
 			rightly = full > 0
 		}

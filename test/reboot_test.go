@@ -19,6 +19,7 @@ import (
 // it, and starts both on the copies: what was acknowledged is there once, nothing that was published has changed, and what the
 // forwarder follows comes to its end. What a power cut leaves, whose unsynced bytes are lost, is TestFilesModel's and TestModel's.
 func TestRebootWithoutWarning(t *testing.T) {
+	t.Parallel()
 	for _, codec := range []string{"gzip", "none"} {
 		t.Run(codec, func(t *testing.T) {
 			t.Parallel()

@@ -204,6 +204,7 @@ func sizeOf(path string) int64 {
 
 // TestRotatelogsOnAFullDisk loses nothing of what it has read, and truncates nothing.
 func TestRotatelogsOnAFullDisk(t *testing.T) {
+	t.Parallel()
 	d := newDisk(t, 1)
 	r, w, err := os.Pipe()
 	if err != nil {

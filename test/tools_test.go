@@ -243,6 +243,7 @@ func TestVersionHelpAndCompletion(t *testing.T) {
 }
 
 func TestFlagsFromTheEnvironment(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	addr := harness.FreeAddr(t)
 	c := &harness.Collector{Addr: addr, Dir: dir}
@@ -263,6 +264,7 @@ func TestFlagsFromTheEnvironment(t *testing.T) {
 }
 
 func TestLogFileIsOpenedAnewOnHangup(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	log := filepath.Join(t.TempDir(), "inkwell.log")
 	c := ink.Collect(t, dir, "--log-file", log)

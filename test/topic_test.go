@@ -179,6 +179,7 @@ func TestTopicOfTwoCollectors(t *testing.T) {
 // TestTopicTakeOver has two collectors share a topic of a fake broker. The one that takes no calls is killed, and comes
 // back, and is stopped for longer than its session. Every line is in the depot once, and top shows who drains.
 func TestTopicTakeOver(t *testing.T) {
+	t.Parallel()
 	s := newShared(t, harness.NewFakeKafka(t), nil, "session=2s&fan=3")
 	a, b := s.collectors[0], s.collectors[1]
 	s.forward(t, a)
@@ -227,6 +228,7 @@ func sendOdd(t *testing.T, addr string) {
 // TestTopicNeedsALogin uses a topic over TLS, with a certificate and with each kind of login. A wrong password keeps the
 // collector from starting, and the message says so.
 func TestTopicNeedsALogin(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	authority := harness.NewAuthority(t, dir)
 	cert, key := authority.Issue(t, "127.0.0.1")

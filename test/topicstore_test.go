@@ -15,7 +15,10 @@ import (
 )
 
 // TestTopicForOthers writes categories into topics of a fake broker, beside their files.
-func TestTopicForOthers(t *testing.T) { topicForOthers(t, harness.NewFakeKafka(t)) }
+func TestTopicForOthers(t *testing.T) {
+	t.Parallel()
+	topicForOthers(t, harness.NewFakeKafka(t))
+}
 
 // TestTopicForOthersOfKafka does so with a real broker, which is killed in between.
 func TestTopicForOthersOfKafka(t *testing.T) {

@@ -355,7 +355,7 @@ func TestCatDedupe(t *testing.T) {
 		{[]string{c, a, d, b}, exitOK, text(linesOf(1, 0, 90, 70), plain, linesOf(1, 0, 0, 90), plain, linesOf(1, 0, 160, 10), linesOf(2, 0, 0, 5)), ""},
 		{webs, exitFailed, byTime + text(odd, linesOf(2, 0, 5, 2)), "up to 5 entries may be twice"},
 		{[]string{raw, alone}, exitOK, text(odd, linesOf(2, 0, 3, 4)) + "alone\n", "no manifest says what it holds"},
-		{[]string{t.TempDir()}, exitFailed, "", "no files of category"},
+		{[]string{t.TempDir()}, exitFailed, "", "no files of a collector yet"},
 		{[]string{"-f", webs[0]}, exitUsage, "", "do not go together"},
 	}
 	for _, k := range cases {

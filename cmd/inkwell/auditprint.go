@@ -231,7 +231,7 @@ func findingText(f *audit.Finding, streams int) string {
 	case audit.Refused:
 		return fmt.Sprintf("%s: %s refused%s", f.Category, n, because)
 	case audit.Lost:
-		return fmt.Sprintf("%s: the open file %s of %s is not there; %s it held are not counted as written", f.Category,
+		return fmt.Sprintf("%s: the open file %s of %s is not there; not counted as written: %s", f.Category,
 			f.File, dirs, n)
 	case audit.Gone:
 		who := "somebody removed them, or the retention of an older version"

@@ -155,9 +155,22 @@ func TestCatOfFiles(t *testing.T) {
 	}
 }
 
+// TestCatOfADirectoryWithoutFiles says whether files will come, or the directory is that of all categories.
 func TestCatOfADirectoryWithoutFiles(t *testing.T) {
-	r := inkwell(t, nil, "cat", t.TempDir())
-	if r.code != exitFailed || !strings.Contains(r.stderr, "DIR/CATEGORY") {
+	empty := t.TempDir()
+	if err := os.Mkdir(filepath.Join(empty, "web"), 0o750); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"cat", empty}, {"cat", filepath.Join(empty, "web")}, {"ls", empty}} {
+		if r := inkwell(t, nil, args...); r.code != exitFailed || !strings.Contains(r.stderr, "some ten seconds later") {
+			t.Errorf("%q: code %d, %s", args, r.code, r.stderr)
+		}
+	}
+	c := newCategory(t)
+	c.open(rotate.Gzip, nil)
+	c.append(numbered("x", 10))
+	c.finish()
+	if r := inkwell(t, nil, "cat", filepath.Dir(c.dir)); r.code != exitFailed || !strings.Contains(r.stderr, "DIR/CATEGORY") {
 		t.Errorf("code %d, %s", r.code, r.stderr)
 	}
 }

@@ -29,6 +29,24 @@ func cutTo(line string, columns int) string {
 	return line
 }
 
+// fold breaks a line at its blanks, so that each part fits into the given number of columns. All parts but the first
+// are indented by two columns; a word that is wider than the screen is cut.
+func fold(line string, columns int) (parts []string) {
+	part := ""
+	for _, word := range strings.Fields(line) {
+		switch longer := part + " " + word; {
+		case part == "":
+			part = word
+		case columnCount(longer) <= columns:
+			part = longer
+		default:
+			parts = append(parts, cutTo(part, columns))
+			part = "  " + word
+		}
+	}
+	return append(parts, cutTo(part, columns))
+}
+
 // columnCount returns the number of columns of a text.
 func columnCount(text string) (n int) {
 	for _, r := range text {

@@ -26,6 +26,8 @@ type initOptions struct {
 	listen string
 	to     string // of a forwarder
 	root   string // where logs are looked for, for tests
+
+	nothing bool // no logs were found: the configuration of a forwarder has to be completed first
 }
 
 func (a *app) init() *cobra.Command {
@@ -117,27 +119,28 @@ func (a *app) collectorText(o *initOptions) (string, error) {
 		return "", err
 	}
 	return `inkwell 1
-# A collector: takes what forwarders and Scribe clients send, and writes a file for each category.
-# Every option: docs/configuration.md. What is wrong with this file: inkwell check --start FILE.
+# A collector receives what forwarders and Scribe clients send, and writes files for each category.
+# docs/configuration.md explains every option; inkwell check --start FILE says what is wrong with this file.
 
-# Anybody who reaches this address can write logs. For other machines name an address of the inner network, as in 10.0.0.5:1463, or use
-# TLS: listen=tls://0.0.0.0:1464 with tls_cert=, tls_key=, tls_ca= and <allow> blocks (docs/security.md).
+# Everybody who can connect to this address can write logs. To receive them from other machines, give an address of the
+# internal network, such as 10.0.0.5:1463, or use TLS: listen=tls://0.0.0.0:1464 with tls_cert=, tls_key=, tls_ca= and
+# <allow> blocks (docs/security.md).
 ` + conf.Line("listen", o.listen) + `
 
 <store>
 category=default
 type=file
 ` + conf.Line("file_path", dir) + `
-# gzip, zstd, or none for plain files.
+# gzip or zstd; none makes plain files.
 compress=gzip
-# Begun anew daily or hourly, and before a file has max_size bytes on the disk.
+# A new file is begun daily (or hourly), and before one takes up more than max_size on the disk.
 rotate_period=daily
 rotate_hour=0
 rotate_minute=0
 max_size=1GB
-# Older files are removed. keep_total=500GB bounds all of them together.
+# Older files are removed. keep_total=500GB bounds the size of all files together.
 keep=30d
-# A newline behind each message that has none: messages are lines then.
+# A message that does not end with a newline gets one, so that each message is a line.
 add_newlines=if-missing
 </store>
 `, nil
@@ -157,8 +160,9 @@ func (a *app) forwarderText(o *initOptions) (string, error) {
 		return "", err
 	}
 	found := findInputs(o.root, hasJournal(o.root))
-	if len(found.blocks) == 0 {
-		found.blocks = []string{"# No logs were found in the usual places. Name yours, and take the # away:\n#<tail>\n#category=app\n#path=/srv/app/log/*.log\n#</tail>\n"}
+	if o.nothing = len(found.blocks) == 0; o.nothing {
+		found.blocks = []string{"# No logs were found in the usual places. Name yours, and remove the # of each line:\n" +
+			"#<tail>\n#category=app\n#path=/srv/app/log/*.log\n#</tail>\n"}
 	}
 	if len(found.names) > 0 {
 		say(a.screen, "found %s\n", strings.Join(found.names, ", "))
@@ -167,19 +171,20 @@ func (a *app) forwarderText(o *initOptions) (string, error) {
 		say(a.screen, "%s cannot be read by this user: run the forwarder as a user who can (on Debian one in the group adm)\n", path)
 	}
 	return `inkwell 1
-# A forwarder: follows logs and sends their lines to a collector.
-# Every option: docs/configuration.md. What is wrong with this file: inkwell check --start FILE.
+# A forwarder follows logs and sends their lines to a collector.
+# docs/configuration.md explains every option; inkwell check --start FILE says what is wrong with this file.
 
 ` + strings.Join(found.blocks, "\n") + `
 <store>
 category=default
 type=buffer
-# What cannot be sent waits here, on the disk, until the collector is back.
+# Entries that cannot be sent wait here, on the disk, until the collector is back.
 ` + conf.Line("spool_dir", spool) + `
 spool_max=8GB
 <primary>
 type=network
-# Several with blanks between them: the first that works is used. With srv:NAME, dns:NAME:PORT or file:/path, a share.
+# The collector. If several are given, separated by blanks, the first that works is used. srv:NAME, dns:NAME:PORT or
+# file:/path names a group of collectors: each forwarder chooses one of them, so that all have about the same load.
 ` + conf.Line("service_list", strings.Join(to, " ")) + `
 service_order=` + orderOf(to) + `
 </primary>
@@ -274,15 +279,24 @@ func (a *app) writeInitial(o *initOptions, name, text string) error {
 		return fmt.Errorf("write the configuration (to another place with -o FILE): %w", err)
 	}
 	say(a.stdout, "wrote %s\n", path)
-	err = a.checkFile(a.output(), path, checks{start: true})
-	next := fmt.Sprintf("inkwell %s -c %s", name, path)
-	if unit := "inkwell-" + name; a.uid() == 0 && filepath.Dir(path) == "/etc/inkwell" && hasUnit(o.root, unit+".service") {
-		next = "systemctl enable --now " + unit
+	if o.nothing {
+		return fmt.Errorf("no logs were found in the usual places: name yours in %s, check it with "+
+			"'inkwell check --start %s', and then: %s", path, path, o.next(a, name, path))
 	}
+	err = a.checkFile(a.output(), path, checks{start: true})
+	next := o.next(a, name, path)
 	if err != nil {
 		return fmt.Errorf("%w; correct %s, look again with 'inkwell check --start %s', and then: %s", err, path, path,
 			next)
 	}
 	say(a.stdout, "next: %s\n", next)
 	return nil
+}
+
+// next returns the command that starts what the configuration in path describes.
+func (o *initOptions) next(a *app, name, path string) string {
+	if unit := "inkwell-" + name; a.uid() == 0 && filepath.Dir(path) == "/etc/inkwell" && hasUnit(o.root, unit+".service") {
+		return "systemctl enable --now " + unit
+	}
+	return fmt.Sprintf("inkwell %s -c %s", name, path)
 }

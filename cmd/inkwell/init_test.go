@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -97,7 +98,8 @@ func TestInit(t *testing.T) {
 func TestForwarderTextOfAMachine(t *testing.T) {
 	root := machine(t, "var/log/nginx/access.log", "usr/lib/systemd/system/inkwell-forward.service")
 	var said bytes.Buffer
-	a := &app{screen: newScreen(&said, func() int { return 0 }), uid: func() int { return 0 }, lookup: func(string) (string, bool) { return "", false }}
+	a := &app{stdout: io.Discard, screen: newScreen(&said, func() int { return 0 }), uid: func() int { return 0 },
+		lookup: func(string) (string, bool) { return "", false }}
 	text, err := a.forwarderText(&initOptions{to: "logs,tls://other:1464", root: root})
 	if err != nil {
 		t.Fatal(err)
@@ -113,8 +115,13 @@ func TestForwarderTextOfAMachine(t *testing.T) {
 	if !strings.Contains(said.String(), "found nginx's access logs") {
 		t.Errorf("said %q", said.String())
 	}
-	if text, err = a.forwarderText(&initOptions{to: "logs", root: t.TempDir()}); err != nil || !strings.Contains(text, "No logs were found") {
+	bare := &initOptions{to: "logs", root: t.TempDir(), output: filepath.Join(t.TempDir(), "f.conf")}
+	if text, err = a.forwarderText(bare); err != nil || !strings.Contains(text, "No logs were found") {
 		t.Errorf("of a machine without logs: %v\n%s", err, text)
+	}
+	err = a.writeInitial(bare, "forward", text)
+	if err == nil || !strings.Contains(err.Error(), "name yours in "+bare.output) || strings.Contains(err.Error(), "spool_dir") {
+		t.Errorf("says of a machine without logs: %v", err)
 	}
 }
 

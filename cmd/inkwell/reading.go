@@ -149,8 +149,11 @@ func (r *archiveReading) series(ctx context.Context, args []string, below bool) 
 	for _, arg := range args {
 		if archive.InDepot(arg) {
 			list, err := archive.ReadDepot(ctx, arg, r.Tell)
-			if err == nil && (len(list) == 0 || !below && !list[0].At(arg)) {
+			switch {
+			case err == nil && len(list) == 0:
 				err = noFiles(arg)
+			case err == nil && !below && !list[0].At(arg):
+				err = notACategory(arg)
 			}
 			if err != nil {
 				return nil, err
@@ -177,14 +180,16 @@ func (r *archiveReading) series(ctx context.Context, args []string, below bool) 
 			continue
 		}
 		list, err := archive.ReadSeries(arg)
-		if err == nil && len(list) == 0 && below {
-			list, err = archive.Tree(arg)
+		if err == nil && len(list) == 0 {
+			if list, err = archive.Tree(arg); err == nil && len(list) > 0 && !below {
+				err = notACategory(arg)
+			}
+		}
+		if err == nil && len(list) == 0 {
+			err = noFiles(arg)
 		}
 		if err != nil {
 			return nil, err
-		}
-		if len(list) == 0 {
-			return nil, noFiles(arg)
 		}
 		all = append(all, list...)
 	}
@@ -192,5 +197,9 @@ func (r *archiveReading) series(ctx context.Context, args []string, below bool) 
 }
 
 func noFiles(arg string) error {
-	return fmt.Errorf("%s: no files of category %s (give the directory of one category, as in DIR/CATEGORY; inkwell ls shows them)", arg, filepath.Base(arg))
+	return fmt.Errorf("%s: there are no files of a collector yet (what it receives is in a file some ten seconds later)", arg)
+}
+
+func notACategory(arg string) error {
+	return fmt.Errorf("%s: this directory holds categories; give the directory of one, as in DIR/CATEGORY (inkwell ls shows them)", arg)
 }

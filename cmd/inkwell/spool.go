@@ -115,7 +115,7 @@ func (a *app) spoolList() *cobra.Command {
 		Use:   "ls DIR",
 		Short: "list the segments",
 		Long: `ls lists the segments of all spools and journals in DIR and below it, oldest first, with the
-offsets at which they begin and end. If there are several, a line before each names it.`,
+offsets at which they begin and end. If DIR is not itself the only one, a line before each names it.`,
 		Example: "  inkwell spool ls /var/lib/inkwell\n  inkwell spool ls /var/spool/scribe",
 		Args:    exactly("DIR"),
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -123,8 +123,16 @@ offsets at which they begin and end. If there are several, a line before each na
 			if err != nil {
 				return err
 			}
+			named := len(dirs) > 1 || dirs[0] != filepath.Clean(args[0])
 			for i, path := range dirs {
-				if err := a.listSpool(path, i, len(dirs)); err != nil {
+				heading := ""
+				if named {
+					heading = printable(path) + ":\n"
+				}
+				if i > 0 {
+					heading = "\n" + heading
+				}
+				if err := a.listSpool(path, heading); err != nil {
 					return fmt.Errorf("list %s: %w", path, err)
 				}
 			}
@@ -133,8 +141,8 @@ offsets at which they begin and end. If there are several, a line before each na
 	}
 }
 
-// listSpool lists the segments of spool number i.
-func (a *app) listSpool(path string, i, of int) error {
+// listSpool lists the segments of a spool below a heading.
+func (a *app) listSpool(path, heading string) error {
 	dir, err := faultfs.OpenDir(path, nil)
 	if err != nil {
 		return err
@@ -145,14 +153,8 @@ func (a *app) listSpool(path string, i, of int) error {
 		return err
 	}
 	w := a.output()
-	if of > 1 {
-		gap := "\n"
-		if i == 0 {
-			gap = ""
-		}
-		if _, err := fmt.Fprintf(w, "%s%s:\n", gap, printable(path)); err != nil {
-			return err
-		}
+	if _, err := io.WriteString(w, heading); err != nil {
+		return err
 	}
 	return listSegments(w, segments)
 }

@@ -226,10 +226,7 @@ func (t *topScreen) draw() error {
 	if t.view.answers != nil {
 		verdicts = t.view.verdicts()
 	}
-	if room := max(lines/3, 1); len(verdicts) > room {
-		verdicts = append(verdicts[:room-1:room-1], fmt.Sprintf("and %d more", len(verdicts)-room+1))
-	}
-	screen = append(append(screen, verdicts...), "")
+	screen = append(append(screen, foldAll(verdicts, max(lines/3, 2), columns)...), "")
 	body := t.view.body(t.filter)
 	t.page = max(lines-len(screen), 1)
 	t.from = min(max(t.from, 0), max(len(body)-t.page, 0))
@@ -249,6 +246,23 @@ func (t *topScreen) draw() error {
 	out.WriteString("\x1b[J")
 	_, err := t.to.Write(out.Bytes())
 	return err
+}
+
+// foldAll folds texts to a number of columns, and returns as many of them as have space in a number of lines, at least
+// 2: the first one as far as it fits, the others whole.
+func foldAll(texts []string, lines, columns int) (list []string) {
+	for i, text := range texts {
+		folded := fold(text, columns)
+		if i == 0 {
+			folded = folded[:min(len(folded), lines)]
+		}
+		space := lines - len(list)
+		if left := len(texts) - i; i > 0 && (len(folded) > space || left > 1 && len(folded) == space) {
+			return append(list[:min(len(list), lines-1)], fmt.Sprintf("and %d more", left))
+		}
+		list = append(list, folded...)
+	}
+	return list
 }
 
 // head returns the title line.

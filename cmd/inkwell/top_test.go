@@ -130,7 +130,7 @@ func (p *terminal) screen() []string {
 
 func (p *terminal) shows(what string, f func(lines []string) bool) {
 	p.t.Helper()
-	for end := time.Now().Add(10 * time.Second); !f(p.screen()); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(time.Minute); !f(p.screen()); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			p.t.Fatalf("%s is not shown, but\n%s", what, strings.Join(p.screen(), "\n"))
 		}
@@ -187,7 +187,7 @@ func TestTopOnATerminal(t *testing.T) {
 		if code != 0 {
 			t.Errorf("code %d", code)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("q does not end it")
 	}
 	after, err := unix.IoctlGetTermios(int(p.slave.Fd()), unix.TCGETS)
@@ -206,6 +206,30 @@ func TestKeysIn(t *testing.T) {
 		if got := strings.Join(keysIn(text), "|"); got != want {
 			t.Errorf("%q: %q, want %q", text, got, want)
 		}
+	}
+}
+
+// TestVerdictsAreFolded shows the cure of the first problem also on a narrow screen, and says how many are left out.
+func TestVerdictsAreFolded(t *testing.T) {
+	texts := []string{"CRITICAL a: it cannot be reached (start it)", "WARNING b: 日本語 日本語", "WARNING c: x"}
+	for _, c := range []struct {
+		lines, columns int
+		want           string
+	}{
+		{8, 80, texts[0] + "|" + texts[1] + "|" + texts[2]},
+		{3, 20, "CRITICAL a: it|  cannot be reached|and 2 more"},
+		{4, 20, "CRITICAL a: it|  cannot be reached|  (start it)|and 2 more"},
+		{6, 18, "CRITICAL a: it|  cannot be|  reached (start|  it)|and 2 more"},
+		{7, 20, "CRITICAL a: it|  cannot be reached|  (start it)|WARNING b: 日本語|  日本語|WARNING c: x"},
+		{2, 80, texts[0] + "|and 2 more"},
+		{9, 4, "CRIT|  a:|  it|  ca|  be|  re|  (s|  it|and 2 more"},
+	} {
+		if got := strings.Join(foldAll(texts, c.lines, c.columns), "|"); got != c.want {
+			t.Errorf("%d lines of %d columns:\n%s, want\n%s", c.lines, c.columns, got, c.want)
+		}
+	}
+	if got := foldAll([]string{"OK all is well"}, 1, 80); len(got) != 1 || got[0] != "OK all is well" {
+		t.Errorf("%q", got)
 	}
 }
 

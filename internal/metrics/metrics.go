@@ -90,7 +90,7 @@ var gauges = []string{"missing", "streams", "senders well", "senders behind", "s
 // begin creates, at zero, counters that would otherwise first appear together with their first value. Prometheus sees
 // no increase in such a counter, so that an alert on the increase would miss the first loss.
 func begin(counters map[string]int64) {
-	for _, name := range []string{"journal damaged", "bytes lost"} {
+	for _, name := range []string{"journal damaged", "bytes lost", "refused"} {
 		counters[stats.Overall+":"+name] += 0
 	}
 	for name := range counters {

@@ -2,7 +2,10 @@ package metrics
 
 import (
 	"fmt"
+	"os"
+	"regexp"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -148,7 +151,55 @@ func TestCountersBeginAtZero(t *testing.T) {
 	if got := gathered(t, r, "inkwell_entries_lost_total"); len(got) != 1 || got["a"] != 0 {
 		t.Errorf("lost %v", got)
 	}
-	if got := gathered(t, r, "inkwell_lost_bytes_total"); len(got) != 1 || got[""] != 0 {
-		t.Errorf("lost bytes %v", got)
+	for _, name := range []string{"inkwell_lost_bytes_total", "inkwell_entries_set_aside_total"} {
+		if got := gathered(t, r, name); len(got) != 1 || got[""] != 0 {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+// TestASeriesIsThereOnce: Prometheus refuses a scrape that has a series twice or a label that is not UTF-8, as with paths
+// and categories that differ only in bytes that are not UTF-8.
+func TestASeriesIsThereOnce(t *testing.T) {
+	set := stats.New()
+	set.Category("a\xff", "received good").Add(5)
+	set.Category("a\xfe", "received good").Add(7)
+	expires := time.Now()
+	r := Registry(set, func() *status.Status {
+		return &status.Status{Journal: new(status.Store),
+			Hops:         []status.Hop{{Address: "a:1", Up: true}, {Address: "a:1"}, {Address: "a:2"}},
+			Categories:   []status.Category{{Name: "a\xff"}, {Name: "a\xfe"}},
+			Disks:        []status.Disk{{Path: "/\xfe", Use: "files", Total: 5}, {Path: "/\xff", Use: "files", Total: 5}},
+			Certificates: []status.Certificate{{File: "x", Expires: expires}, {File: "x", Expires: expires}}}
+	})
+	if got := gathered(t, r, "inkwell_hop_up"); len(got) != 2 || got["a:1"] != 1 || got["a:2"] != 0 {
+		t.Errorf("hops %v", got)
+	}
+	if got := gathered(t, r, "inkwell_entries_received_total"); len(got) != 1 || got["a\uFFFD"] != 12 {
+		t.Errorf("received %v", got)
+	}
+}
+
+// TestLossesAreAlerts looks for the counters of what is lost or refused in the alert rules, except for those that
+// anybody can raise who finds the port.
+func TestLossesAreAlerts(t *testing.T) {
+	rules, err := os.ReadFile("../../packaging/prometheus/inkwell.rules.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	loss := regexp.MustCompile(`^inkwell_.*(lost|refused|dropped|set_aside).*_total$`)
+	stranger := regexp.MustCompile(`^inkwell_(control|http_requests)_refused_total$|_by_address_total$`)
+	found := 0
+	for _, m := range table {
+		if !loss.MatchString(m.name) || stranger.MatchString(m.name) {
+			continue
+		}
+		found++
+		if !strings.Contains(string(rules), "("+m.name+"[") {
+			t.Errorf("%s is in no alert rule", m.name)
+		}
+	}
+	if found < 8 {
+		t.Errorf("%d counters of losses only", found)
 	}
 }

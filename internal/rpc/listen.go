@@ -125,9 +125,9 @@ func clearSocket(path string) error {
 func listenCure(err error) string {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return " (end the program that has this port, or choose another with --listen)"
+		return " (end the program that has this port, or choose another port)"
 	case errors.Is(err, syscall.EACCES):
-		return " (this user may not use the port: choose one above 1023 with --listen)"
+		return " (this user may not use the port: choose one above 1023)"
 	}
 	return ""
 }

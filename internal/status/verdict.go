@@ -237,7 +237,7 @@ func (j *judge) hops() {
 			text += " for " + age(j.s.Now.Sub(*h.Since).Seconds())
 		}
 		j.add(Reason{Level: Warning, Code: HopDown, Subject: h.Address, Text: text + ": " + h.LastError,
-			Cure: "start it, or open the way to it; what it did not take waits"})
+			Cure: "start it, or make it reachable; what it did not take waits"})
 	}
 }
 

@@ -54,6 +54,12 @@ type Remover interface {
 	Remove(ctx context.Context, name string) error
 }
 
+// Mover is a Depot that can give an object another name, whatever its size. The error is errors.ErrUnsupported if it
+// cannot, after all, fs.ErrNotExist if there is no such object, and ErrTaken if there is something of the other name.
+type Mover interface {
+	Move(ctx context.Context, from, to string) error
+}
+
 // Range is a range of bytes of an object.
 type Range struct {
 	From   int64

@@ -8,12 +8,11 @@ import (
 	"hash/fnv"
 	"io"
 	"io/fs"
-	"net"
 	"os"
 	"path"
 	"strconv"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/colinmarc/hdfs/v2"
@@ -24,27 +23,27 @@ import (
 
 // cluster is a depot in HDFS.
 //
-// The client does not recover a pipeline: when a DataNode dies, the whole file is written again under a new temporary
-// name. A rename in HDFS would replace an existing file, so Put checks before that the name is free.
+// The library does not recover a pipeline: when a DataNode dies, the whole file is written again at once, under a new
+// temporary name, and the NameNode may choose other DataNodes. A rename in HDFS would replace an existing file, so Put
+// checks before that the name is free.
 type cluster struct {
 	path        string // absolute
 	options     hdfs.ClientOptions
 	replication int // 0 = the default of the cluster
 
-	mu     sync.Mutex
-	client *hdfs.Client // nil: not connected
-	staged int          // number of attempts, for temporary names
+	staged atomic.Int64 // number of attempts, for temporary names
 }
 
-// silence is how long a server may send nothing before the connection is given up.
-const silence = 2 * time.Minute
+const (
+	patience   = 30 * time.Second // for how long a put is tried again after a DataNode has failed
+	closeLimit = 10 * time.Second // until the NameNode knows that the last block is stored
+)
 
 func openHDFS(a Address) (*cluster, error) {
 	q := a.Query
 	c := &cluster{path: a.Path, options: hdfs.ClientOptions{Addresses: strings.Split(a.Host, ","),
 		User: cmp.Or(q.Get("user"), os.Getenv("HADOOP_USER_NAME"), os.Getenv("USER"),
-			"inkwell"), UseDatanodeHostname: q.Get("hostnames") == "yes",
-		NamenodeDialFunc: dial, DatanodeDialFunc: dial, DataTransferProtection: q.Get("protection")}}
+			"inkwell"), UseDatanodeHostname: q.Get("hostnames") == "yes", DataTransferProtection: q.Get("protection")}}
 	if text := q.Get("replication"); text != "" {
 		n, err := strconv.Atoi(text)
 		if err != nil || n < 1 || n > 512 {
@@ -77,136 +76,132 @@ func (c *cluster) kerberos(get func(string) string) error {
 	return nil
 }
 
-// dial opens a connection whose reads and writes time out.
-func dial(ctx context.Context, network, addr string) (net.Conn, error) {
-	conn, err := (&net.Dialer{Timeout: 20 * time.Second}).DialContext(ctx, network, addr)
-	if err != nil {
-		return nil, err
-	}
-	return timeoutConn{conn}, nil
-}
-
-// timeoutConn is a connection with a deadline for each read and write.
-type timeoutConn struct{ net.Conn }
-
-func (c timeoutConn) Read(p []byte) (int, error) {
-	if err := c.SetReadDeadline(time.Now().Add(silence)); err != nil {
-		return 0, err
-	}
-	return c.Conn.Read(p)
-}
-
-func (c timeoutConn) Write(p []byte) (int, error) {
-	if err := c.SetWriteDeadline(time.Now().Add(silence)); err != nil {
-		return 0, err
-	}
-	return c.Conn.Write(p)
-}
-
-// connect returns the client, creating it at the first call.
-func (c *cluster) connect() (*hdfs.Client, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.client != nil {
-		return c.client, nil
-	}
-	made, err := hdfs.NewClient(c.options)
-	if err != nil {
-		return nil, fmt.Errorf("connect to the namenode at %s (user %s): %w", strings.Join(c.options.Addresses, ","),
-			c.options.User, err)
-	}
-	c.client = made
-	return made, nil
-}
-
 // Put implements Depot.
 func (c *cluster) Put(ctx context.Context, name string, data *io.SectionReader) error {
-	cl, err := c.connect()
-	if err != nil {
-		return err
+	const most = 2 * time.Second
+	end := time.Now().Add(patience)
+	for pause := 100 * time.Millisecond; ; pause = min(2*pause, most) {
+		again, err := c.attempt(ctx, name, data)
+		if !again || ctx.Err() != nil || time.Now().After(end) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(pause):
+		}
 	}
+}
+
+// attempt is one attempt to put an object. again says that a DataNode has failed: the NameNode may choose others.
+func (c *cluster) attempt(ctx context.Context, name string, data *io.SectionReader) (again bool, err error) {
+	s, err := c.connect(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer s.close()
 	to := path.Join(c.path, name)
-	if done, err := c.hasSame(ctx, cl, name, data); done || err != nil {
-		return err
+	if done, err := c.hasSame(ctx, s, name, data); done || err != nil {
+		return false, err
 	}
 	staged := path.Join(c.path, "_inkwell/stage", c.stageName(name))
-	if err := c.stage(ctx, cl, staged, data); err != nil {
-		return fmt.Errorf("stage hdfs:%s: %w", to, errors.Join(err, removeStaged(cl, staged)))
+	if again, err = c.stage(ctx, s, staged, data); err != nil {
+		return again, fmt.Errorf("stage hdfs:%s: %w", to, errors.Join(explain(err), c.discard(ctx, staged)))
 	}
-	if err := cl.MkdirAll(path.Dir(to), 0o755); err != nil {
-		return fmt.Errorf("make the directory of hdfs:%s: %w", to, errors.Join(err, removeStaged(cl, staged)))
+	if err := s.MkdirAll(path.Dir(to), 0o755); err != nil {
+		return false, fmt.Errorf("make the directory of hdfs:%s: %w", to, errors.Join(explain(err), c.discard(ctx, staged)))
 	}
-	if done, err := c.hasSame(ctx, cl, name, data); done || err != nil { // the rename would replace it
-		return errors.Join(err, removeStaged(cl, staged))
+	if done, err := c.hasSame(ctx, s, name, data); done || err != nil { // the rename would replace it
+		return false, errors.Join(err, c.discard(ctx, staged))
 	}
-	if err := cl.Rename(staged, to); err != nil {
-		return fmt.Errorf("publish hdfs:%s: %w", to, errors.Join(err, removeStaged(cl, staged)))
+	if err := s.Rename(staged, to); err != nil {
+		return false, fmt.Errorf("publish hdfs:%s: %w", to, errors.Join(explain(err), c.discard(ctx, staged)))
 	}
-	return nil
+	return false, nil
 }
 
 // stageName returns a new name for each attempt: after its DataNode died, a file can stay locked for an hour.
 func (c *cluster) stageName(name string) string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.staged++
 	h := fnv.New64a()
-	fmt.Fprintf(h, "%s %d %d %d", name, os.Getpid(), time.Now().UnixNano(), c.staged)
+	fmt.Fprintf(h, "%s %d %d %d", name, os.Getpid(), time.Now().UnixNano(), c.staged.Add(1))
 	return fmt.Sprintf("%016x", h.Sum64())
 }
 
-// removeStaged removes a staged file. Its writer cannot write to it any more.
-func removeStaged(cl *hdfs.Client, staged string) error {
-	if err := cl.Remove(staged); err != nil && !errors.Is(err, fs.ErrNotExist) {
+// discard removes a staged file after a failure. Its writer cannot write to it any more. The session of the failed
+// operation may be over, so it has one of its own.
+func (c *cluster) discard(ctx context.Context, staged string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), dialLimit)
+	defer cancel()
+	return c.remove(ctx, staged)
+}
+
+// remove removes a file, if it is there.
+func (c *cluster) remove(ctx context.Context, file string) error {
+	s, err := c.connect(ctx)
+	if err != nil {
 		return err
+	}
+	defer s.close()
+	if err := s.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return explain(err)
 	}
 	return nil
 }
 
 // hasSame reports whether name exists with this content; other content is an error.
-func (c *cluster) hasSame(ctx context.Context, cl *hdfs.Client, name string, data *io.SectionReader) (bool, error) {
-	info, err := cl.Stat(path.Join(c.path, name))
+func (c *cluster) hasSame(ctx context.Context, s *session, name string, data *io.SectionReader) (bool, error) {
+	info, err := s.Stat(path.Join(c.path, name))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return false, nil
 	case err != nil:
-		return false, fmt.Errorf("look for hdfs:%s: %w", path.Join(c.path, name), err)
+		return false, fmt.Errorf("look for hdfs:%s: %w", path.Join(c.path, name), explain(err))
 	case info.IsDir() || info.Size() != data.Size():
 		return false, taken("hdfs:"+c.path, name)
 	}
 	return same(ctx, c, name, data)
 }
 
-// stage writes a whole file.
-func (c *cluster) stage(ctx context.Context, cl *hdfs.Client, staged string, data *io.SectionReader) error {
-	defaults, err := cl.ServerDefaults()
+// stage writes a whole file. again is as for attempt.
+func (c *cluster) stage(ctx context.Context, s *session, staged string, data *io.SectionReader) (again bool, err error) {
+	defaults, err := s.ServerDefaults()
 	if err != nil {
-		return err
+		return false, err
 	}
-	if err := cl.MkdirAll(path.Dir(staged), 0o755); err != nil {
-		return err
+	if err := s.MkdirAll(path.Dir(staged), 0o755); err != nil {
+		return false, err
 	}
-	w, err := cl.CreateFile(staged, cmp.Or(c.replication, defaults.Replication), defaults.BlockSize, 0o644)
+	w, err := s.CreateFile(staged, cmp.Or(c.replication, defaults.Replication), defaults.BlockSize, 0o644)
 	if err != nil {
-		return err
+		return false, err
 	}
-	if _, err := io.Copy(w, reading(ctx, data)); err != nil {
-		return errors.Join(err, w.Close())
+	if _, err = io.Copy(w, reading(ctx, data)); err != nil {
+		err = errors.Join(err, w.Close())
+	} else {
+		err = closeFile(ctx, w)
 	}
-	if err := closeFile(ctx, w); err != nil {
-		return err
+	if err != nil {
+		var refusal hdfs.Error // of the NameNode, for example because a quota is used up
+		return !errors.As(err, &refusal), err
 	}
-	info, err := cl.Stat(staged)
+	info, err := s.Stat(staged)
 	if err == nil && info.Size() != data.Size() {
 		err = fmt.Errorf("it has %d bytes there, %d were written", info.Size(), data.Size())
 	}
-	return err
+	return false, err
 }
 
-// closeFile closes a file. While the last block has too few replicas, the NameNode asks to try again.
+// closeFile closes a file. Until a DataNode has told the NameNode that it has the last block, the NameNode asks to try
+// again. If all DataNodes that have it are dead, that would be for ever.
 func closeFile(ctx context.Context, w *hdfs.FileWriter) error {
+	const most = time.Second
+	end := time.Now().Add(closeLimit)
 	err := w.Close()
-	for pause := 50 * time.Millisecond; hdfs.IsErrReplicating(err); pause = min(2*pause, 2*time.Second) {
+	for pause := 10 * time.Millisecond; hdfs.IsErrReplicating(err); pause = min(2*pause, most) {
+		if time.Now().After(end) {
+			return fmt.Errorf("no DataNode has told the NameNode within %v that it has the last block (did they die?): %w",
+				closeLimit, err)
+		}
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
@@ -218,47 +213,65 @@ func closeFile(ctx context.Context, w *hdfs.FileWriter) error {
 }
 
 // Open implements Depot.
-func (c *cluster) Open(_ context.Context, name string, r Range) (io.ReadCloser, error) {
-	cl, err := c.connect()
+func (c *cluster) Open(ctx context.Context, name string, r Range) (_ io.ReadCloser, err error) {
+	s, err := c.connect(ctx)
 	if err != nil {
 		return nil, err
 	}
-	f, err := cl.Open(path.Join(c.path, name))
+	defer func() {
+		if err != nil {
+			s.close()
+		}
+	}()
+	f, err := s.Open(path.Join(c.path, name))
 	if err != nil {
-		return nil, err
+		return nil, explain(err)
 	}
 	if from := min(r.From, f.Stat().Size()); from > 0 {
 		if _, err := f.Seek(from, io.SeekStart); err != nil {
 			return nil, errors.Join(err, f.Close())
 		}
 	}
-	return part{f, f, r.Length}.limited(), nil
+	return part{f, &opened{f, s}, r.Length}.limited(), nil
+}
+
+// opened is a file that is read, with its session.
+type opened struct {
+	*hdfs.FileReader
+	s *session
+}
+
+// Close implements io.Closer.
+func (o *opened) Close() error {
+	defer o.s.close()
+	return o.FileReader.Close()
 }
 
 // List implements Depot.
 func (c *cluster) List(ctx context.Context, dir string, each func(Object) error) error {
-	cl, err := c.connect()
+	s, err := c.connect(ctx)
 	if err != nil {
 		return err
 	}
-	return c.list(ctx, cl, dir, each)
+	defer s.close()
+	return c.list(ctx, s, dir, each)
 }
 
-func (c *cluster) list(ctx context.Context, cl *hdfs.Client, dir string, each func(Object) error) error {
+func (c *cluster) list(ctx context.Context, s *session, dir string, each func(Object) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	entries, err := cl.ReadDir(path.Join(c.path, dir))
+	entries, err := s.ReadDir(path.Join(c.path, dir))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("list hdfs:%s: %w", path.Join(c.path, dir), err)
+		return fmt.Errorf("list hdfs:%s: %w", path.Join(c.path, dir), explain(err))
 	}
 	for _, e := range entries {
 		name := path.Join(dir, e.Name())
 		if e.IsDir() {
-			err = c.list(ctx, cl, name, each)
+			err = c.list(ctx, s, name, each)
 		} else {
 			err = each(Object{Name: name, Size: e.Size(), Modified: e.ModTime()})
 		}
@@ -270,22 +283,31 @@ func (c *cluster) list(ctx context.Context, cl *hdfs.Client, dir string, each fu
 }
 
 // Remove implements Remover.
-func (c *cluster) Remove(_ context.Context, name string) error {
-	cl, err := c.connect()
+func (c *cluster) Remove(ctx context.Context, name string) error {
+	return c.remove(ctx, path.Join(c.path, name))
+}
+
+// Move implements Mover.
+func (c *cluster) Move(ctx context.Context, from, to string) error {
+	s, err := c.connect(ctx)
 	if err != nil {
 		return err
 	}
-	return removeStaged(cl, path.Join(c.path, name))
+	defer s.close()
+	target := path.Join(c.path, to)
+	if _, err := s.Stat(target); err == nil { // the rename would replace it
+		return taken("hdfs:"+c.path, to)
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("look for hdfs:%s: %w", target, explain(err))
+	}
+	if err := s.MkdirAll(path.Dir(target), 0o755); err != nil {
+		return fmt.Errorf("make the directory of hdfs:%s: %w", target, explain(err))
+	}
+	if err := s.Rename(path.Join(c.path, from), target); err != nil {
+		return fmt.Errorf("move %s to hdfs:%s: %w", from, target, explain(err))
+	}
+	return nil
 }
 
-// Close implements Depot.
-func (c *cluster) Close() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	cl := c.client
-	c.client = nil
-	if cl == nil {
-		return nil
-	}
-	return cl.Close()
-}
+// Close implements Depot. Each operation closes its own connections.
+func (c *cluster) Close() error { return nil }

@@ -27,12 +27,8 @@ const (
 	retryMin = time.Second     // delay before a failed depot or file is tried again
 	retryMax = time.Minute     // longest such delay
 	nameWait = time.Second / 4 // delay before looking again for a file that does not have its final name yet
-	stalled  = 5 * time.Minute // an attempt is given up after so long without progress
 	tellFrom = 3               // consecutive failures from which on the status mentions them
 )
-
-// errStalled is the reason for giving up an attempt.
-var errStalled = errors.New("nothing was taken for five minutes")
 
 // errNotYet says that an item has to wait for something else.
 var errNotYet = errors.New("not yet")
@@ -232,13 +228,13 @@ func (l *lane) upload(it *item) error {
 	if err != nil {
 		return err
 	}
-	err = l.put(it.Name, file, it.Size)
+	err = l.put(it.Name, io.NewSectionReader(file, 0, it.Size))
 	if err = errors.Join(err, file.Close()); err != nil {
 		return err
 	}
 	killpoint.Reach("depot.put")
 	manifest := faultfs.FormatLines(books.ManifestHeader, it.Line)
-	if err := l.put(manifestOf(it.Name), bytes.NewReader(manifest), int64(len(manifest))); err != nil {
+	if err := l.put(manifestOf(it.Name), io.NewSectionReader(bytes.NewReader(manifest), 0, int64(len(manifest)))); err != nil {
 		return err
 	}
 	killpoint.Reach("depot.manifest")
@@ -258,7 +254,7 @@ func (l *lane) uploadMarker(it *item) error {
 			return errNotYet
 		}
 	}
-	err := l.put(it.Name, bytes.NewReader(it.Marker), int64(len(it.Marker)))
+	err := l.put(it.Name, io.NewSectionReader(bytes.NewReader(it.Marker), 0, int64(len(it.Marker))))
 	if err != nil && !errors.Is(err, ErrTaken) { // taken by an earlier attempt: nobody else uses the name
 		return err
 	}
@@ -321,27 +317,6 @@ func (l *lane) find(dir *faultfs.Dir, name string) (at string, err error) {
 	return at, err
 }
 
-// put uploads an object, and gives up when there is no progress.
-func (l *lane) put(name string, data io.ReaderAt, size int64) error {
-	ctx, cancel := context.WithCancelCause(l.ctx)
-	defer cancel(nil)
-	timer := time.AfterFunc(stalled, func() { cancel(errStalled) })
-	defer timer.Stop()
-	err := l.route.Depot.Put(ctx, name, io.NewSectionReader(&watchedReader{data, timer}, 0, size))
-	if err != nil && errors.Is(context.Cause(ctx), errStalled) {
-		err = fmt.Errorf("%w: %w", errStalled, err)
-	}
-	return err
-}
-
-// watchedReader resets a timer with each read.
-type watchedReader struct {
-	io.ReaderAt
-	timer *time.Timer
-}
-
-// ReadAt implements io.ReaderAt.
-func (w *watchedReader) ReadAt(p []byte, off int64) (int, error) {
-	w.timer.Reset(stalled)
-	return w.ReaderAt.ReadAt(p, off)
+func (l *lane) put(name string, data *io.SectionReader) error {
+	return Upload(l.ctx, l.route.Depot, name, data)
 }

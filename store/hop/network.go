@@ -338,9 +338,9 @@ func (n *Network) hasWork() bool {
 func (n *Network) Connect(ctx context.Context) error {
 	n.link.watch.Wait(ctx)
 	n.link.update()
-	failures := []error{}
-	for _, addr := range n.link.names() {
-		c, err := rpc.Dial(ctx, addr, n.link.options)
+	addresses, failures := n.link.addresses(), []error{}
+	for _, t := range addresses {
+		c, err := rpc.Dial(ctx, t.name, n.link.options)
 		if err == nil {
 			err = c.Close()
 		}
@@ -348,6 +348,9 @@ func (n *Network) Connect(ctx context.Context) error {
 			return nil
 		}
 		failures = append(failures, n.unreachable(err))
+	}
+	if ctx.Err() == nil {
+		n.link.unreachable(addresses, failures)
 	}
 	if len(failures) == 0 {
 		return n.unreachable(fmt.Errorf("no collector is known: %s", n.link.watch.Trouble()))

@@ -11,10 +11,8 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
-	"io/fs"
 	"log/slog"
 	"path"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -55,6 +53,7 @@ type ledger struct {
 	dir     string // in the depot: _inkwell/kafka/TOPIC/p007
 	scratch string // a local directory
 	mover   string // of a Withdrawal: its ID; "" = a collector
+	uploads int    // files at the same time, 0 = 1
 	log     *slog.Logger
 }
 
@@ -81,17 +80,18 @@ type staged struct {
 	CRC   uint32 `json:"crc"` // CRC-32C
 	Line  []byte `json:"line"`
 	local string // path of the local file; "" in books that were read
+	moved bool   // the staged object has the final name now
 }
 
 // step commits an epoch that begins at a mark and ends before the offset to, and publishes its files.
 func (l *ledger) step(ctx context.Context, at mark, to int64, made *Product) (next mark, err error) {
-	c := &contents{From: at.offset, To: to, Streams: made.Streams}
-	for i := range made.Files {
-		s, err := l.stage(ctx, &made.Files[i])
-		if err != nil {
-			return at, err
-		}
-		c.Files = append(c.Files, s)
+	c := &contents{From: at.offset, To: to, Streams: made.Streams, Files: make([]staged, len(made.Files))}
+	err = l.each(ctx, len(c.Files), func(ctx context.Context, i int) (err error) {
+		c.Files[i], err = l.stage(ctx, &made.Files[i])
+		return err
+	})
+	if err != nil {
+		return at, err
 	}
 	next = mark{offset: to, streams: made.Streams, books: fmt.Sprintf("%s/books/%020d-%s", l.dir, to, unique())}
 	body, err := json.Marshal(c)
@@ -134,73 +134,6 @@ func (l *ledger) stage(ctx context.Context, f *File) (s staged, err error) {
 		return s, fmt.Errorf("stage %s for the depot: %w", f.Path, err)
 	}
 	return s, nil
-}
-
-// publish gives the files of committed books their final names. It may have been done before, in part or completely.
-func (l *ledger) publish(ctx context.Context, c *contents) error {
-	for i := range c.Files {
-		s := &c.Files[i]
-		if err := l.publishOne(ctx, s); err != nil {
-			return fmt.Errorf("publish %s: %w", s.Name, err)
-		}
-		if err := depot.PutManifest(ctx, l.depot, s.Name, s.Line); err != nil {
-			return fmt.Errorf("publish the manifest of %s: %w", s.Name, err)
-		}
-	}
-	for i := range c.Files {
-		l.remove(ctx, c.Files[i].Stage)
-	}
-	return nil
-}
-
-// publishOne gives a file its final name. The process that staged it has it on disk; another one fetches it.
-func (l *ledger) publishOne(ctx context.Context, s *staged) error {
-	from := s.local
-	if from == "" {
-		from = filepath.Join(l.scratch, "staged")
-		switch err := l.fetch(ctx, s, from); {
-		case errors.Is(err, fs.ErrNotExist):
-			return l.published(ctx, s)
-		case err != nil:
-			return err
-		}
-	}
-	return withFile(from, func(data *io.SectionReader) error { return l.depot.Put(ctx, s.Name, data) })
-}
-
-// fetch copies a staged file to a local path and checks it.
-func (l *ledger) fetch(ctx context.Context, s *staged, to string) error {
-	sum, size, err := l.read(ctx, s.Stage, to)
-	if err == nil && (size != s.Size || sum != s.CRC) {
-		err = fmt.Errorf("the staged file %s has %d bytes with checksum %08x, its books say %d and %08x (keep it, and "+
-			"see why it is damaged)", s.Stage, size, sum, s.Size, s.CRC)
-	}
-	return err
-}
-
-// published checks that a file has its final name already. A staged file is removed only after that.
-func (l *ledger) published(ctx context.Context, s *staged) error {
-	sum, size, err := l.read(ctx, s.Name, filepath.Join(l.scratch, "published"))
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("neither the staged file %s nor the file is in the depot: somebody has removed it (its "+
-			"entries are in the topic until its retention is over)", s.Stage)
-	case err == nil && (size != s.Size || sum != s.CRC):
-		return depot.ErrTaken
-	}
-	return err
-}
-
-// read copies an object to a local path and returns its checksum and size.
-func (l *ledger) read(ctx context.Context, name, to string) (sum uint32, size int64, err error) {
-	r, err := l.depot.Open(ctx, name, depot.Whole)
-	if err != nil {
-		return 0, 0, err
-	}
-	defer func() { err = errors.Join(err, r.Close()) }()
-	hash := crc32.New(castagnoli)
-	size, err = copyTo(to, r, hash)
-	return hash.Sum32(), size, err
 }
 
 // takeOver returns where the partition was left, after what its last owner had committed is published. start is the

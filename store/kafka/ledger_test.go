@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -38,14 +39,26 @@ type process struct {
 	effect  bool // the last step has its effect
 	fenced  bool // another process owns the partition: commits are refused
 	scratch string
-	steps   int
+	uploads int  // at the same time
+	moves   bool // the depot can give an object another name
+
+	mu    sync.Mutex
+	steps int
 }
 
 // step counts a step, and says whether it has its effect and whether the process lives on.
 func (p *process) step() (does, lives bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.steps++
 	p.left--
 	return p.left > 0 || p.left == 0 && p.effect, p.left > 0
+}
+
+func (p *process) dead() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.left <= 0
 }
 
 // mortal is a depot as a process sees it.
@@ -58,6 +71,29 @@ func (m mortal) Put(ctx context.Context, name string, data *io.SectionReader) er
 	does, lives := m.p.step()
 	if does {
 		if err := m.Depot.Put(ctx, name, data); err != nil {
+			return err
+		}
+	}
+	if !lives {
+		return errDead
+	}
+	return nil
+}
+
+// Move implements depot.Mover.
+func (m mortal) Move(_ context.Context, from, to string) error {
+	if !m.p.moves {
+		return errors.ErrUnsupported
+	}
+	does, lives := m.p.step()
+	if does {
+		if _, err := os.Stat(filepath.Join(m.p.dir, to)); err == nil {
+			return depot.ErrTaken
+		}
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(m.p.dir, to)), 0o755); err != nil {
+			return err
+		}
+		if err := os.Rename(filepath.Join(m.p.dir, from), filepath.Join(m.p.dir, to)); err != nil {
 			return err
 		}
 	}
@@ -81,14 +117,14 @@ func (m mortal) Remove(ctx context.Context, name string) error {
 }
 
 func (m mortal) Open(ctx context.Context, name string, r depot.Range) (io.ReadCloser, error) {
-	if m.p.left <= 0 {
+	if m.p.dead() {
 		return nil, errDead
 	}
 	return m.Depot.Open(ctx, name, r)
 }
 
 func (p *process) Read(context.Context) (int64, string, error) {
-	if p.left <= 0 {
+	if p.dead() {
 		return 0, "", errDead
 	}
 	return p.offset, p.books, nil
@@ -111,7 +147,7 @@ func (p *process) Move(_ context.Context, offset int64, books string) error {
 // ledger returns the ledger of the process.
 func (p *process) ledger() *ledger {
 	return &ledger{depot: mortal{p.world.depot, p}, pointer: p, dir: directory("logs", 7), scratch: p.scratch,
-		log: slog.New(slog.DiscardHandler)}
+		uploads: p.uploads, log: slog.New(slog.DiscardHandler)}
 }
 
 // protocol takes the partition over and commits epochs up to an offset, each of size records in two files.
@@ -126,6 +162,25 @@ func drain(t *testing.T, p *process, to, size int64) error {
 		at, err = l.step(t.Context(), at, end, p.make(t, at, end))
 	}
 	return err
+}
+
+// drainAtOnce is the protocol with files that are put at the same time: which of them is there when the process dies is
+// chance.
+func drainAtOnce(t *testing.T, p *process, to, size int64) error {
+	p.uploads = fileUploads
+	return drain(t, p, to, size)
+}
+
+// drainByMoving is the protocol with a depot that can give an object another name.
+func drainByMoving(t *testing.T, p *process, to, size int64) error {
+	p.moves = true
+	return drain(t, p, to, size)
+}
+
+// drainByTurns is the protocol with collectors of which some move and some put.
+func drainByTurns(t *testing.T, p *process, to, size int64) error {
+	p.moves = p.name != "second"
+	return drain(t, p, to, size)
 }
 
 // publishFirst is the order of most sinks: the files get their names, and then the offset is committed.
@@ -255,9 +310,12 @@ func deaths(t *testing.T, do protocol) (deaths, missing, twice int) {
 
 // TestDeathAtEachStepOfACommit has every record published once, whoever dies at which step.
 func TestDeathAtEachStepOfACommit(t *testing.T) {
-	n, missing, twice := deaths(t, drain)
-	if n < 300 || missing > 0 || twice > 0 {
-		t.Errorf("%d deaths, %d missing, %d twice", n, missing, twice)
+	for name, do := range map[string]protocol{"one upload at a time": drain, "several": drainAtOnce, "moving": drainByMoving,
+		"moving or putting": drainByTurns} {
+		n, missing, twice := deaths(t, do)
+		if n < 300 || missing > 0 || twice > 0 {
+			t.Errorf("%s: %d deaths, %d missing, %d twice", name, n, missing, twice)
+		}
 	}
 }
 

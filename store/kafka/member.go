@@ -23,6 +23,7 @@ type member struct {
 	again  chan struct{} // signalled when the membership must be renewed
 
 	buffers buffers
+	slots   chan struct{} // of uploads
 
 	mu      sync.Mutex
 	workers map[int32]*worker
@@ -36,7 +37,8 @@ type worker struct {
 }
 
 func newMember(o *Options, adm *kadm.Client, health *stats.Health) *member {
-	return &member{o: o, adm: adm, health: health, again: make(chan struct{}, 1), workers: make(map[int32]*worker)}
+	return &member{o: o, adm: adm, health: health, again: make(chan struct{}, 1), workers: make(map[int32]*worker),
+		slots: make(chan struct{}, allUploads)}
 }
 
 // run is a member of the group until ctx ends.
@@ -106,6 +108,8 @@ func (m *member) assigned(ctx context.Context, cl *kgo.Client, all map[string][]
 			continue
 		}
 		p := m.newPartition(n, cl)
+		p.ledger.uploads = fileUploads
+		p.ledger.depot = &uploader{Depot: m.o.Depot, slots: m.slots, tell: func(err error) { m.health.Set(p.part, err) }}
 		one, cancel := context.WithCancel(ctx)
 		w := &worker{partition: p, cancel: cancel, done: make(chan struct{})}
 		m.workers[n] = w

@@ -40,12 +40,11 @@ func withFile(name string, do func(*io.SectionReader) error) error {
 	return errors.Join(err, f.Close())
 }
 
-// copyTo writes what r has to a new local file and to sum, and returns the number of bytes.
-func copyTo(name string, r io.Reader, sum io.Writer) (size int64, err error) {
+// withNew calls do with a new local file.
+func withNew(name string, do func(io.Writer) error) error {
 	f, err := os.Create(name)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	size, err = io.Copy(io.MultiWriter(f, sum), r)
-	return size, errors.Join(err, f.Close())
+	return errors.Join(do(f), f.Close())
 }

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"bytes"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -17,6 +18,7 @@ type verdict struct {
 	files, wanted, acked, later, nothing int
 	missing, twice, late                 int
 	foreign                              []string // lines, sources, categories and files that nobody sent
+	stray                                []string // where lines that are out of order begin
 }
 
 // named is the name of a file: its category, its partition and the offset of its epoch. In the order of their names the
@@ -29,6 +31,14 @@ func (f *fleet) judge() *verdict {
 	v := f.read()
 	for _, what := range v.foreign {
 		f.t.Error(what)
+	}
+	for _, what := range v.stray {
+		f.t.Log(what)
+	}
+	if v.late > 0 {
+		if err := os.CopyFS(filepath.Join(f.dir, "depot"), os.DirFS(f.depot.fetch(f.t))); err != nil {
+			f.t.Error(err)
+		}
 	}
 	return v
 }
@@ -81,6 +91,7 @@ func (f *fleet) twice() (n int) {
 type haul struct {
 	source string
 	order  []int
+	files  []string // of each number of order
 	times  map[int]int
 }
 
@@ -150,7 +161,7 @@ func (v *verdict) lines(all hauls, name string, data []byte, sources []string) {
 			return
 		}
 		h := all.of(source)
-		h.order = append(h.order, seq)
+		h.order, h.files = append(h.order, seq), append(h.files, name)
 		h.times[seq]++
 	}
 }
@@ -167,9 +178,10 @@ func (v *verdict) count(h *haul, seq int, wanted bool) {
 
 // order looks for lines that come for the first time after a later one, and for lines that were not sent.
 func (v *verdict) order(h *haul, n int, excused func(seq int) bool) {
-	top := -1
+	top, topAt := -1, 0
 	seen := make(map[int]bool)
-	for _, seq := range h.order {
+	from := -1 // the first of the late lines that are one after another
+	for i, seq := range h.order {
 		if seq >= n {
 			v.foreign = append(v.foreign, h.source+" has lines that were not sent")
 			return
@@ -177,10 +189,18 @@ func (v *verdict) order(h *haul, n int, excused func(seq int) bool) {
 		if excused(seq) {
 			continue
 		}
-		if seq < top && !seen[seq] {
+		if late := seq < top && !seen[seq]; late {
 			v.late++
+			if from < 0 || seq != h.order[i-1]+1 {
+				v.stray = append(v.stray, fmt.Sprintf("%s: line %d, in %s, comes after line %d, in %s", h.source, seq, h.files[i],
+					top, h.files[topAt]))
+			}
+			from = seq
+		} else {
+			from = -1
 		}
-		seen[seq] = true
-		top = max(top, seq)
+		if seen[seq] = true; seq > top {
+			top, topAt = seq, i
+		}
 	}
 }
