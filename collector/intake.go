@@ -303,7 +303,8 @@ func (i *intake) reload() error {
 	if c.Port != i.router.conf.Port {
 		i.log.Warn("the port is changed by a restart only", "in use", i.router.conf.Port, "configured", c.Port)
 	}
-	if old := i.router.conf; c.TLS != old.TLS || !slices.Equal(c.Listen, old.Listen) || !slices.Equal(c.HTTP, old.HTTP) {
+	if old := i.router.conf; c.TLS != old.TLS || !slices.Equal(c.Listen, old.Listen) ||
+		!slices.Equal(c.HTTP, old.HTTP) {
 		i.log.Warn("where and how the server listens is changed by a restart only",
 			"in use", old.Listen, "configured", c.Listen)
 	}
@@ -361,11 +362,15 @@ func (i *intake) Close() error {
 	}
 	i.closed = true
 	err := i.closeTopic()
-	i.journal.Stop(stopLimit)
+	unfinished := i.journal.Stop(stopLimit)
 	i.closeDepots(depotLimit)
 	if bytes, entries := i.journal.Backlog(); entries > 0 {
 		i.log.Warn("not everything could be delivered: it stays in the journal for the next start",
 			"entries", entries, "bytes", bytes, "state", i.o.StateDir)
+	}
+	if unfinished > 0 {
+		i.log.Warn("not every file could be finished: they stay open for the next start", "files", unfinished,
+			"state", i.o.StateDir)
 	}
 	return errors.Join(err, i.journal.Close())
 }

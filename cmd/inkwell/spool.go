@@ -85,7 +85,8 @@ func spoolsIn(path string) (dirs []string, err error) {
 		return err
 	})
 	if err == nil && len(dirs) == 0 {
-		err = fmt.Errorf("%s: there is no spool and no journal (give the --spool or --state of a pipe or forwarder, the --dir or --state of a collector, or the file_path of a server's <secondary>)", path)
+		err = fmt.Errorf("%s: there is no spool and no journal (give the --spool or --state of a pipe or forwarder, "+
+			"the --dir or --state of a collector, or the file_path of a server's <secondary>)", path)
 	}
 	return dirs, err
 }

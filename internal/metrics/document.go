@@ -81,7 +81,8 @@ func (c *collector) backlog(tell func(name, help string, v float64, labels ...st
 		if s.Journal == nil {
 			break // a forwarder has one backlog for all
 		}
-		tell("backlog_bytes", "Bytes of messages that wait for a store or, in a spool, for the next hop.", float64(n), "category", label)
+		tell("backlog_bytes", "Bytes of messages that wait for a store or, in a spool, for the next hop.", float64(n),
+			"category", label)
 		tell("backlog_oldest_seconds", "How long the oldest of them has waited.", oldest[label],
 			"category", label)
 	}

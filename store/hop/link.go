@@ -209,8 +209,8 @@ func (l *link) failed(t *address, err error) {
 	}
 }
 
-// unreachable records why each of the addresses could not be dialed, when nothing was to be sent. They are tried again as
-// before.
+// unreachable records why each of the addresses could not be dialed, when nothing was to be sent. They are tried again
+// as before.
 func (l *link) unreachable(addresses []*address, failures []error) {
 	now := time.Now()
 	for i, t := range addresses {
