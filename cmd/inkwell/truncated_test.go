@@ -2,10 +2,12 @@ package main
 
 import (
 	"bytes"
+	"compress/gzip"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -34,6 +36,30 @@ func TestTruncatedForeignFile(t *testing.T) {
 		if r.code != 1 || len(r.stdout) < len(theirs) || !bytes.HasPrefix(text.Bytes(), []byte(r.stdout)) {
 			t.Errorf("cut at %d of %d: code %d, %d bytes, gzip has %d: %s", n, len(packed), r.code, len(r.stdout), len(theirs), r.stderr)
 		}
+	}
+}
+
+// TestForeignFileWithoutItsBeginning reads a file that begins with zeros, as after a power cut: what is whole in it is
+// printed, and the rest is told: it is not taken for text.
+func TestForeignFileWithoutItsBeginning(t *testing.T) {
+	var packed bytes.Buffer
+	packed.Write(make([]byte, 5000))
+	w := gzip.NewWriter(&packed)
+	if _, err := w.Write([]byte("one\ntwo\n")); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "a.log.gz")
+	if err := os.WriteFile(path, packed.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if r := inkwell(t, nil, "cat", path); r.code != 1 || r.stdout != "one\ntwo\n" || !strings.Contains(r.stderr, "5000 bytes") {
+		t.Errorf("%+v", r)
+	}
+	if r := inkwell(t, nil, "grep", "-c", "o", path); r.code != 2 || r.stdout != "2\n" {
+		t.Errorf("%+v", r)
 	}
 }
 
