@@ -66,8 +66,8 @@ check: ## all that fails fast: lint, the tests of the packages without race dete
 	@$(MAKE) --no-print-directory -j2 --output-sync=target lint units rules
 
 .PHONY: units rules
-units: vet # so the tests do not do that again
-	$(GO) test -short -vet=off $(UNITS)
+units: vet # so the tests do not do that again; they wait for a good part of their time, so that four packages are tested at once
+	$(GO) test -short -vet=off -p 4 $(UNITS)
 
 rules: vet
 	$(GO) test -vet=off ./test -run 'House|PackagesImport|ConflictMarkers|Guarantees|KillPointsAreListed'

@@ -84,7 +84,7 @@ func newConverter(w *columns.Writer, origins *Origins, o Conversion, fields []st
 		}
 		return p
 	}
-	v.ordered = Ordered[*batch, encoded]{Room: converting, Ahead: 1, Work: v.group, Use: func(m encoded) error {
+	v.ordered = Ordered[*batch, encoded]{Room: converting, Ahead: cap(converting), Work: v.group, Use: func(m encoded) error {
 		if m.err != nil {
 			return m.err
 		}
@@ -180,9 +180,15 @@ func (p *parser) sort(b *batch) {
 	for i, part := range b.parts {
 		arrival := part.at.UnixMilli()
 		from := int32(0)
-		for line := range bytes.Lines(part.text) {
+		for rest := part.text; len(rest) > 0; {
+			end := bytes.IndexByte(rest, '\n') + 1
+			if end == 0 {
+				end = len(rest)
+			}
+			line := rest[:end]
+			rest = rest[end:]
 			n := len(p.lines)
-			l := lineRef{order: arrival, from: from, to: from + int32(len(line)), part: int32(i), number: int32(n + 1)}
+			l := lineRef{order: arrival, from: from, to: from + int32(end), part: int32(i), number: int32(n + 1)}
 			from = l.to
 			if p.clock != nil {
 				if values, ok := p.clock.Read(withoutEnd(line)); ok {

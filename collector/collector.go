@@ -33,7 +33,8 @@ import (
 
 // Options configure a collector. The zero value of a field is its default.
 type Options struct {
-	Listen    []string              // HOST:PORT, tls://HOST:PORT, unix:PATH; none = 127.0.0.1:1463. No store sends there
+	// HOST:PORT, tls://HOST:PORT, unix:PATH; none = 127.0.0.1:1463. No store sends there
+	Listen    []string
 	HTTP      []string              // the same, for HTTP alone; Listen answers HTTP, too
 	TLS       rpc.TLSFiles          // for tls:// addresses; with a CA every client needs a certificate
 	Load      func() *config.Config // reads the configuration, at the start and at each reload

@@ -38,7 +38,8 @@ func (f files) count(ctx context.Context, q web.Question) (*web.Counts, error) {
 	}
 	c := new(web.Counts)
 	args := []string{"--format", q.Format, "--since", q.Last.String(), "--output", "json", "--fold"}
-	note, err := runStats(ctx, &c.Rows, append(append(args, "--by", q.By, "--top", strconv.Itoa(countKeys), "--"), dirs...))
+	note, err := runStats(ctx, &c.Rows, append(append(args, "--by", q.By, "--top", strconv.Itoa(countKeys), "--"),
+		dirs...))
 	if err == nil {
 		_, err = runStats(ctx, &c.Series, append(append(args, "--by", "", "--every", q.Every.String(), "--"), dirs...))
 	}

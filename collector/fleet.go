@@ -38,10 +38,12 @@ func openRoster(o *Options) (*roster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open state directory %s for the fleet: %w", o.StateDir, err)
 	}
-	m := &roster{file: store.StateFile{Dir: dir, Name: fleetName, Log: o.Logger}, log: o.Logger, done: make(chan struct{})}
+	m := &roster{file: store.StateFile{Dir: dir, Name: fleetName, Log: o.Logger}, log: o.Logger,
+		done: make(chan struct{})}
 	var senders []fleet.Sender
 	if _, err := m.file.Load(&senders); err != nil {
-		o.Logger.Warn("what was known of the senders cannot be read; they are known again when they report", "error", err)
+		o.Logger.Warn("what was known of the senders cannot be read; they are known again when they report", "error",
+			err)
 	} else {
 		m.table.Restore(senders)
 	}

@@ -303,7 +303,8 @@ func (i *intake) reload() error {
 	if c.Port != i.router.conf.Port {
 		i.log.Warn("the port is changed by a restart only", "in use", i.router.conf.Port, "configured", c.Port)
 	}
-	if old := i.router.conf; c.TLS != old.TLS || !slices.Equal(c.Listen, old.Listen) || !slices.Equal(c.HTTP, old.HTTP) {
+	if old := i.router.conf; c.TLS != old.TLS || !slices.Equal(c.Listen, old.Listen) ||
+		!slices.Equal(c.HTTP, old.HTTP) {
 		i.log.Warn("where and how the server listens is changed by a restart only",
 			"in use", old.Listen, "configured", c.Listen)
 	}

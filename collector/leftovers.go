@@ -26,7 +26,8 @@ func leftovers(model config.Sink) []string {
 	for _, s := range secondaries(model) {
 		for _, e := range entries(cmp.Or(s.Root, s.Dir), s.Dir) {
 			name := e.Name()
-			if e.IsDir() && !found[name] && (isReserved(name) || store.SafeCategory([]byte(name))) && holds(model.For(name)) {
+			if e.IsDir() && !found[name] && (isReserved(name) || store.SafeCategory([]byte(name))) &&
+				holds(model.For(name)) {
 				found[name] = true
 			}
 		}

@@ -65,8 +65,8 @@ func MoveToTopic(ctx context.Context, o MoveOptions) (moved Moved, err error) {
 	return moved, j.EndMove()
 }
 
-// MoveFromTopic brings the entries that a topic has, and that are not in the depot, into a journal. Like MoveToTopic, it
-// is repeated after an interruption.
+// MoveFromTopic brings the entries that a topic has, and that are not in the depot, into a journal. Like MoveToTopic,
+// it is repeated after an interruption.
 func MoveFromTopic(ctx context.Context, o MoveOptions) (moved Moved, err error) {
 	d, err := depot.Open(o.Depot, depot.Options{Logger: o.Logger})
 	if err != nil {

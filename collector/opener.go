@@ -55,9 +55,10 @@ func newOpener(c *config.Config, state string, j *journal.Journal, o *Options) *
 	log, set := o.Logger, o.Stats
 	return &opener{
 		directory: discovery.NewDirectory(log), sender: state,
-		conf: c, log: log, stats: set, pool: hop.NewPool(), peers: new(hop.Peers), spools: new(hop.Spools), encoders: series.NewEncoders(),
-		senders: kafka.NewSenders(),
-		refused: state, own: j.Own, source: j.Source, limit: fitCategories(c, log), tuning: o.tuning,
+		conf: c, log: log, stats: set, pool: hop.NewPool(), peers: new(hop.Peers), spools: new(hop.Spools),
+		encoders: series.NewEncoders(),
+		senders:  kafka.NewSenders(),
+		refused:  state, own: j.Own, source: j.Source, limit: fitCategories(c, log), tuning: o.tuning,
 	}
 }
 

@@ -309,8 +309,8 @@ func (u rule) covers(name string) (category string, patterns []string) {
 	return "", c
 }
 
-// waitingOutlets returns an outlet in which old entries of the journal wait for a usable configuration, if a refused block
-// of the current one would handle their category.
+// waitingOutlets returns an outlet in which old entries of the journal wait for a usable configuration, if a refused
+// block of the current one would handle their category.
 func (r *router) waitingOutlets(category, name string) []*journal.Outlet {
 	for _, b := range r.refused {
 		if !slices.ContainsFunc(b.Categories, func(pattern string) bool {
@@ -321,8 +321,9 @@ func (r *router) waitingOutlets(category, name string) []*journal.Outlet {
 		}
 		sink := config.Unusable{Status: b.Status, Refusal: b.Status}
 		return []*journal.Outlet{r.journal.NewOutlet(journal.OutletOptions{
-			Name: name, Category: name, Store: sink.String(), Target: 1, Interval: time.Second, Check: r.conf.CheckInterval,
-			Open: func(store.States) (store.Store, error) { return store.NewUnusable(sink.Status, sink.Refusal), nil },
+			Name: name, Category: name, Store: sink.String(), Target: 1, Interval: time.Second,
+			Check: r.conf.CheckInterval,
+			Open:  func(store.States) (store.Store, error) { return store.NewUnusable(sink.Status, sink.Refusal), nil },
 		})}
 	}
 	return nil

@@ -63,8 +63,8 @@ func (c *Collector) handler() http.Handler {
 	})
 }
 
-// inUse returns what has opened the stores that are in use: it knows their configuration, their spools, and the peers to
-// which they send.
+// inUse returns what has opened the stores that are in use: it knows their configuration, their spools, and the peers
+// to which they send.
 func (i *intake) inUse() *opener {
 	i.mu.RLock()
 	defer i.mu.RUnlock()

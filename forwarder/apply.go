@@ -165,7 +165,8 @@ func (v *volume) resume(d *directory, g *generation, a *arrival) error {
 	}
 	g.past = nil
 	v.adopt(d, g, a)
-	if v.enter(g, a); old.id != g.id { // a new file may have the old number, and its stream would be saved in the place of this position
+	// a new file may have the old number, and its stream would be saved in the place of this position
+	if v.enter(g, a); old.id != g.id {
 		v.cur.close()
 	}
 	return nil

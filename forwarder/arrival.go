@@ -35,7 +35,8 @@ type arrival struct {
 	unchanged bool          // its stat is still that of known
 	holds     []*generation // those whose checkpoint matches: it has the bytes that were read of them
 	begins    []*generation // those whose head matches, but not their tail
-	// older has generations of which only an earlier checkpoint matches: a power cut may have taken the rest of the file.
+	// older has generations of which only an earlier checkpoint matches: a power cut may have taken the rest of the
+	// file.
 	older map[*generation]checkpoint
 	whole []*generation // deleted ones whose whole content it begins with, if there is enough of that to be certain
 	part  *generation   // an open one whose beginning it is, as a copy that is being made; nil = none
@@ -53,17 +54,17 @@ const (
 // isAt says whether the arrival is at the path to which g belongs.
 func (a *arrival) isAt(g *generation) bool { return a.path == g.path }
 
-// isRotationOf says whether the arrival has the name of a rotated file of the path to which g belongs, such as app.log.1,
-// or of that path with a suffix of compression, such as app.log.gz.
+// isRotationOf says whether the arrival has the name of a rotated file of the path to which g belongs, such as
+// app.log.1, or of that path with a suffix of compression, such as app.log.gz.
 func (a *arrival) isRotationOf(g *generation) bool {
 	return a.base != nil && a.base == g.trail || a.own != nil && a.own == g.trail
 }
 
 func (a *arrival) has(g *generation) bool { return slices.Contains(a.holds, g) }
 
-// isRatherOther says whether the generation that has the inode of the arrival, and of which nothing was read, is another file: the
-// arrival holds what was read of a generation that is gone. Example: app.log was empty when the forwarder was killed, and was deleted
-// since; a copy of the file before it, app.log.1, got its inode.
+// isRatherOther says whether the generation that has the inode of the arrival, and of which nothing was read, is
+// another file: the arrival holds what was read of a generation that is gone. Example: app.log was empty when the
+// forwarder was killed, and was deleted since; a copy of the file before it, app.log.1, got its inode.
 func (a *arrival) isRatherOther() bool {
 	return a.known.fd < 0 && !a.known.begun() && slices.ContainsFunc(a.holds, func(g *generation) bool {
 		return g != a.known && g.offset >= certain
@@ -157,9 +158,9 @@ func (e *examination) compare(g *generation) error {
 	return e.comparePart(g)
 }
 
-// continues returns the size of g if g is an open file that was deleted before much of it was read, and the arrival begins
-// with its whole content; otherwise 0. A program that replaces a log by a new file, such as an editor, copies the old
-// content into the new file first.
+// continues returns the size of g if g is an open file that was deleted before much of it was read, and the arrival
+// begins with its whole content; otherwise 0. A program that replaces a log by a new file, such as an editor, copies
+// the old content into the new file first.
 func (e *examination) continues(g *generation) int64 {
 	if g.fd < 0 || g.content != nil || !g.stat.gone || g.rewritten || g.offset >= certain || g == e.known {
 		return 0
@@ -171,8 +172,8 @@ func (e *examination) continues(g *generation) int64 {
 	return was.size
 }
 
-// comparePart finds out whether the arrival is the beginning of the file at the path of g, as a copy is while it is being
-// made. A file that was created before that one cannot be its copy.
+// comparePart finds out whether the arrival is the beginning of the file at the path of g, as a copy is while it is
+// being made. A file that was created before that one cannot be its copy.
 func (e *examination) comparePart(g *generation) error {
 	if g.fd < 0 && !g.parked || g.content != nil || g.rewritten || g == e.known || e.stat.size == 0 ||
 		g.trail == nil || g.trail.replaced(g) && !e.isAt(g) ||

@@ -37,7 +37,8 @@ func (f *follower) assign(ctx context.Context) (started int) {
 			mail[v] = append(mail[v], assignment{dir: dir, sources: now[dir], known: f.loaded[dir], first: first[dir]})
 			delete(f.loaded, dir)
 		case v.name != f.volumeName(f.mounts.find(dir).id):
-			mail[v] = append(mail[v], assignment{dir: dir, release: true}) // the next call assigns it to the other volume
+			// the next call assigns it to the other volume
+			mail[v] = append(mail[v], assignment{dir: dir, release: true})
 		case !slices.Equal(now[dir], f.before[dir]):
 			mail[v] = append(mail[v], assignment{dir: dir, sources: now[dir], first: first[dir]})
 		}

@@ -9,15 +9,15 @@ import (
 	"inkwell/forwarder/packed"
 )
 
-// A compressed file is a new file with an identity of its own: only its content tells which log it was. Finding that out
-// means to decompress it. That is done only if
+// A compressed file is a new file with an identity of its own: only its content tells which log it was. Finding that
+// out means to decompress it. That is done only if
 //
 //   - a file that was not read to its end cannot be found: the compressed file may contain the rest, or
 //   - it appeared when something was rotated: it may be a generation that was missed between two scans.
 //
-// Nothing is decided for the path until the content is known. Then the rules are those for other files, with one difference:
-// a compressed file that is older than what was read last is not read from its start. All other compressed files are
-// passed over without being decompressed, and are recognized by their compressed bytes from then on.
+// Nothing is decided for the path until the content is known. Then the rules are those for other files, with one
+// difference: a compressed file that is older than what was read last is not read from its start. All other compressed
+// files are passed over without being decompressed, and are recognized by their compressed bytes from then on.
 
 // unpack decides which compressed arrivals have to be decompressed, and holds the trails whose decisions wait for that.
 func (d *decision) unpack(arrivals []*arrival) {
@@ -57,8 +57,8 @@ func (d *decision) unpack(arrivals []*arrival) {
 	}
 }
 
-// lacks says whether a may be, by its name, a generation that was not read to its end and that no arrival is known to be,
-// as far as that can be said without decompressing anything.
+// lacks says whether a may be, by its name, a generation that was not read to its end and that no arrival is known to
+// be, as far as that can be said without decompressing anything.
 func (d *decision) lacks(a *arrival) bool {
 	return slices.ContainsFunc(d.known, func(g *generation) bool {
 		return a.isRotationOf(g) && (g.rewritten || g.fd < 0 && g.phase == active && !g.lost && d.at[g] == nil)
@@ -87,8 +87,8 @@ func (d *decision) compressed(a *arrival, w *undecided) {
 	d.do(action{verb: v, arrival: a, trail: a.base})
 }
 
-// isOld says whether a compressed file is older than what was read last: all rotated files of its path that were read were
-// written to after it, or the path still names the file that was read last.
+// isOld says whether a compressed file is older than what was read last: all rotated files of its path that were read
+// were written to after it, or the path still names the file that was read last.
 func (d *decision) isOld(a *arrival) bool {
 	found := false
 	for _, b := range d.arrivals {
@@ -115,7 +115,8 @@ func (d *decision) isOld(a *arrival) bool {
 // isPacked says whether the arrival is compressed and no input wants it as it is.
 func (a *arrival) isPacked() bool { return a.kind != packed.None && a.home == nil }
 
-// passedOver returns the generation whose compressed bytes the arrival has, because it was passed over earlier; nil = none.
+// passedOver returns the generation whose compressed bytes the arrival has, because it was passed over earlier; nil =
+// none.
 func (a *arrival) passedOver() (found *generation) {
 	if !a.isPacked() || a.unpacked != closed {
 		return nil
@@ -136,9 +137,9 @@ func (a *arrival) size() int64 {
 	return a.stat.size
 }
 
-// findNeverRead finds out whether a is a compressed file that was never read, although an input wants the name that it had
-// before it was compressed. Example: the pattern is app-*.log, and app-2026-11-28.log was both begun and compressed while
-// the forwarder was not running. Then its trail is created.
+// findNeverRead finds out whether a is a compressed file that was never read, although an input wants the name that it
+// had before it was compressed. Example: the pattern is app-*.log, and app-2026-11-28.log was both begun and compressed
+// while the forwarder was not running. Then its trail is created.
 //
 // A file counts as never read if it was written after the last run ended and there is no position of its path. Older
 // archives are left alone.

@@ -278,9 +278,9 @@ func (d *decision) moved(arrivals []*arrival) {
 	}
 }
 
-// isBetter says whether b is more likely than a to be a generation that both hold what was read of. Of several files the
-// latest one is: the others are copies that were made before. But if they are compressed, they were rotated one after the
-// other, and only begin alike.
+// isBetter says whether b is more likely than a to be a generation that both hold what was read of. Of several files
+// the latest one is: the others are copies that were made before. But if they are compressed, they were rotated one
+// after the other, and only begin alike.
 func (a *arrival) isBetter(b *arrival) bool {
 	if a.isPacked() != b.isPacked() {
 		return a.isPacked()

@@ -44,14 +44,15 @@ type SpoolDetail struct {
 
 // FileDetail is a file that is followed.
 type FileDetail struct {
-	Path     string        `json:"path"`
-	Category string        `json:"category,omitempty"`
-	Size     int64         `json:"size"`
-	Position int64         `json:"position"` // up to which it was read
-	Lag      int64         `json:"lag"`
-	Age      time.Duration `json:"oldest_unsent_age"` // of the oldest line behind the position, at least, in nanoseconds
-	State    string        `json:"state"`             // one of the constants below
-	Error    string        `json:"error,omitempty"`
+	Path     string `json:"path"`
+	Category string `json:"category,omitempty"`
+	Size     int64  `json:"size"`
+	Position int64  `json:"position"` // up to which it was read
+	Lag      int64  `json:"lag"`
+	// of the oldest line behind the position, at least, in nanoseconds
+	Age   time.Duration `json:"oldest_unsent_age"`
+	State string        `json:"state"` // one of the constants below
+	Error string        `json:"error,omitempty"`
 }
 
 // The states of a FileDetail.

@@ -11,13 +11,14 @@ import (
 
 const (
 	followedName = "followed" // in the state directory
-	// settling is the time between two notes, and before the first one: after that it is taken for certain that everything that was
-	// there at the start was looked at, and that its positions were saved.
+	// settling is the time between two notes, and before the first one: after that it is taken for certain that
+	// everything that was there at the start was looked at, and that its positions were saved.
 	settling = 10 * time.Minute
 )
 
-// followed is the file that says until when files were followed, as a time in RFC 3339. It may be earlier than the true one, which does
-// no harm. What was written to a file later may be unread, even if the file is an archive by now: see findNeverRead.
+// followed is the file that says until when files were followed, as a time in RFC 3339. It may be earlier than the true
+// one, which does no harm. What was written to a file later may be unread, even if the file is an archive by now: see
+// findNeverRead.
 //
 // Not safe for concurrent use.
 type followed struct {
@@ -28,7 +29,8 @@ type followed struct {
 	noted  time.Time // when this run noted something last, or began
 }
 
-// openFollowed reads the file. At the very first start, and if it cannot be read, it is written, and archives are left alone.
+// openFollowed reads the file. At the very first start, and if it cannot be read, it is written, and archives are left
+// alone.
 func openFollowed(dir *faultfs.Dir, now time.Time, log *slog.Logger) *followed {
 	f := &followed{dir: dir, log: log, began: now, noted: now}
 	text, err := dir.ReadFile(followedName)
@@ -37,7 +39,8 @@ func openFollowed(dir *faultfs.Dir, now time.Time, log *slog.Logger) *followed {
 	}
 	if err != nil {
 		if !errors.Is(err, fs.ErrNotExist) {
-			log.Warn("cannot read until when files were followed; files that were compressed since are not read", "err", err)
+			log.Warn("cannot read until when files were followed; files that were compressed since are not read", "err",
+				err)
 		}
 		f.write(now)
 	}
@@ -51,12 +54,14 @@ func (f *followed) note(now time.Time) {
 	}
 }
 
-// finish notes, at the end of a run in which everything was read and delivered, that this is so for what was there at its start.
+// finish notes, at the end of a run in which everything was read and delivered, that this is so for what was there at
+// its start.
 func (f *followed) finish() { f.write(f.began) }
 
 func (f *followed) write(t time.Time) {
 	f.noted = time.Now()
-	if err := f.dir.WriteFile(followedName, t.AppendFormat(nil, time.RFC3339Nano)); err != nil { // the next note tries again
+	// the next note tries again
+	if err := f.dir.WriteFile(followedName, t.AppendFormat(nil, time.RFC3339Nano)); err != nil {
 		f.log.Debug("cannot note until when files were followed", "err", err)
 	}
 }

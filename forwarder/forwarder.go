@@ -139,7 +139,8 @@ func (f *Forwarder) open(o Options, sources []*source) (err error) {
 	}
 	f.followed = openFollowed(f.state, time.Now(), o.Logger)
 	f.savePositions() // what did not fit on the disk
-	f.hop, err = openHop(hopOptions{to: o.To, name: f.state.Path(), calls: o.Calls, host: o.Host, root: o.SpoolRoot, dir: o.SpoolDir,
+	f.hop, err = openHop(hopOptions{to: o.To, name: f.state.Path(), calls: o.Calls, host: o.Host, root: o.SpoolRoot,
+		dir: o.SpoolDir,
 		max: o.SpoolMax, log: o.Logger, stats: o.Stats})
 	if err != nil {
 		return err
@@ -170,7 +171,8 @@ func (o *Options) sources() (sources []*source, err error) {
 		problems = append(problems, errors.New("the longest line and the size of the spool must not be negative"))
 	}
 	if len(o.Inputs)+len(o.Feeds) == 0 {
-		problems = append(problems, errors.New("nothing to follow: give at least one CATEGORY=GLOB, --journal or --syslog"))
+		problems = append(problems, errors.New(
+			"nothing to follow: give at least one CATEGORY=GLOB, --journal or --syslog"))
 	}
 	for i, in := range o.Inputs {
 		in.Lines.MaxLine = cmp.Or(in.Lines.MaxLine, max(o.MaxLine, 0))
@@ -287,7 +289,8 @@ func (f *Forwarder) left(err error) error {
 	bytes, entries := f.hop.backlog()
 	switch {
 	case entries > 0:
-		return fmt.Errorf("%w: %d entries, %d bytes in %s; %d bytes of the files are not read; run again to deliver them",
+		return fmt.Errorf("%w: %d entries, %d bytes in %s; %d bytes of the files are not read; run again to deliver "+
+			"them",
 			ErrLeftInSpool, entries, bytes, f.spoolDir, max(unread, 0))
 	case err != nil:
 		return fmt.Errorf("stopped with %d bytes of the files not read; run again to go on: %w", max(unread, 0), err)

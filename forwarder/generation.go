@@ -13,9 +13,9 @@ import (
 	"inkwell/store/stream"
 )
 
-// generation is one of the files that a path has named, one after the other: app.log after a rotation is another generation
-// than before. It is recognized by its contents; its identity and names only help to find it. Only the goroutine of its
-// volume uses it.
+// generation is one of the files that a path has named, one after the other: app.log after a rotation is another
+// generation than before. It is recognized by its contents; its identity and names only help to find it. Only the
+// goroutine of its volume uses it.
 type generation struct {
 	position
 	source *source // nil = no input wants it any more

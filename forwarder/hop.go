@@ -166,8 +166,8 @@ func (h *nextHop) backlog() (bytes, entries int64) {
 	return bytes, entries + int64(h.held())
 }
 
-// drain waits until the spool is empty, or ctx ends, and then offers the held entries once more. If another process has had
-// the spool so far, drain first tries once more to take it, because that process may have just released it.
+// drain waits until the spool is empty, or ctx ends, and then offers the held entries once more. If another process has
+// had the spool so far, drain first tries once more to take it, because that process may have just released it.
 func (h *nextHop) drain(ctx context.Context) error {
 	h.end()
 	h.waiting.Wait()

@@ -66,7 +66,8 @@ func isCompressedName(name string) bool {
 	return is
 }
 
-// uncompressedName returns the name that a compressed file had before, and whether the name is that of a compressed one.
+// uncompressedName returns the name that a compressed file had before, and whether the name is that of a compressed
+// one.
 func uncompressedName(name string) (plain string, is bool) {
 	for _, suffix := range compressedSuffixes {
 		if plain, is = strings.CutSuffix(name, suffix); is {
@@ -88,8 +89,8 @@ func byAge(a, b *arrival) int {
 }
 
 // compareAge orders generations, oldest first, by their modification times. If those are equal, app.log.2 is older than
-// app.log.1; dates and longer numbers are compared as text. Some programs give a compressed file the time of its original
-// in seconds.
+// app.log.1; dates and longer numbers are compared as text. Some programs give a compressed file the time of its
+// original in seconds.
 func compareAge(a string, aTime time.Time, b string, bTime time.Time) int {
 	if isCompressedName(a) && aTime.Nanosecond() == 0 || isCompressedName(b) && bTime.Nanosecond() == 0 {
 		aTime, bTime = aTime.Truncate(time.Second), bTime.Truncate(time.Second)

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A parked file is followed without a descriptor, because others need it more. It was read to its end and is looked at by
-// stat, or it is due: it has changed, or was never opened, and is opened as soon as there is a descriptor.
+// A parked file is followed without a descriptor, because others need it more. It was read to its end and is looked at
+// by stat, or it is due: it has changed, or was never opened, and is opened as soon as there is a descriptor.
 //
 //	open ──(quiet for longest, another needs its descriptor)──► parked ──(stat shows a change)──► due ──► open
 //	                         new files, without a free descriptor ──────────────────────────────►┘
@@ -269,8 +269,8 @@ func (v *volume) reopen(g *generation) bool {
 	return true
 }
 
-// descriptor returns the descriptor of a file that is open, or one for the moment if it is parked. If that fails, or its
-// path shows another file now, the descriptor is of no use: calls with it fail.
+// descriptor returns the descriptor of a file that is open, or one for the moment if it is parked. If that fails, or
+// its path shows another file now, the descriptor is of no use: calls with it fail.
 func (g *generation) descriptor() (fd int, done func()) {
 	if !g.parked {
 		return g.fd, func() {}

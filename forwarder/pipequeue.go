@@ -43,7 +43,8 @@ func newPipeQueue(st *nextHop, o PipeOptions) *pipeQueue {
 	l := &pipeQueue{
 		deliverer: newDeliverer(st, o.Logger),
 		cutter: lines.Cutter{
-			Category: []byte(o.Category), Prefix: st.origin.prefix(o.Prefix, path), Max: defaultLine, Full: shipmentFull,
+			Category: []byte(o.Category), Prefix: st.origin.prefix(o.Prefix, path), Max: defaultLine,
+			Full: shipmentFull,
 		},
 		received: o.Stats.Category(o.Category, "received good"),
 		lines:    o.Stats.Overall("lines read"),
@@ -170,7 +171,8 @@ func (l *pipeQueue) waitRoom(hard context.Context) bool {
 	}
 }
 
-// ship delivers shipments until the queue is closed and empty. After an error, what is left stays in the queue: see left.
+// ship delivers shipments until the queue is closed and empty. After an error, what is left stays in the queue: see
+// left.
 func (l *pipeQueue) ship(ctx context.Context) error {
 	for {
 		p, closed := l.next()

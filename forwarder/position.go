@@ -89,7 +89,8 @@ var errBadPosition = errors.New("not a position")
 func parsePosition(body []byte, version int) (p position, err error) {
 	var name string
 	format, to := "%c %x:%x %d:%x %d:%x %d %d %d %d %s %q %q", []any{&p.phase, &p.id.dev, &p.id.ino,
-		&p.head.n, &p.head.sum, &p.tail.n, &p.tail.sum, &p.offset, &p.ahead, &p.until, &p.number, &name, &p.category, &p.path}
+		&p.head.n, &p.head.sum, &p.tail.n, &p.tail.sum, &p.offset, &p.ahead, &p.until, &p.number, &name, &p.category,
+		&p.path}
 	if version == 2 {
 		format, to = strings.Replace(format, " %d %d %d %d ", " %d %d ", 1), slices.Delete(to, 8, 10)
 	}

@@ -75,5 +75,6 @@ func (h *nextHop) newReporter(program, version, name string) *reporter {
 	}
 	host := h.origin.source("").Clean().Host
 	return &reporter{network: h.network, stats: h.o.stats, log: h.o.log, report: fleet.Report{
-		Host: host, Name: proto.CleanText(name, proto.MaxPath), Program: program, Version: version, Started: time.Now()}}
+		Host: host, Name: proto.CleanText(name, proto.MaxPath), Program: program, Version: version,
+		Started: time.Now()}}
 }

@@ -178,7 +178,8 @@ func (d *directory) candidates(a *arrival) (list []*generation) {
 		if g.left {
 			continue
 		}
-		if g.trail == a.home || g.trail == a.base || a.isRotationOf(g) || g == a.known || a.home == nil && a.base == nil {
+		if g.trail == a.home || g.trail == a.base || a.isRotationOf(g) || g == a.known || a.home == nil &&
+			a.base == nil {
 			list = append(list, g)
 		}
 	}

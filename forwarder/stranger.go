@@ -41,8 +41,8 @@ func (d *decision) undecided(a *arrival) *undecided {
 	return &undecided{since: d.now}
 }
 
-// unreadable decides on an arrival that cannot be opened, or not yet. If it were to be read now, it is read as soon as that is
-// possible, however late.
+// unreadable decides on an arrival that cannot be opened, or not yet. If it were to be read now, it is read as soon as
+// that is possible, however late.
 func (d *decision) unreadable(a *arrival, w *undecided) {
 	v := wait
 	if a.home == nil && (w.owed || d.missed(a, w) == follow) {

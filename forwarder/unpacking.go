@@ -9,9 +9,9 @@ import (
 	"inkwell/store/stream"
 )
 
-// unpacking decompresses a compressed file once, to learn the size of its content and whether that contains the bytes that
-// were read of generations. It is done in steps, between which the volume reads other files, and only for files on which
-// decide could not decide otherwise (see the beginning of compressed.go).
+// unpacking decompresses a compressed file once, to learn the size of its content and whether that contains the bytes
+// that were read of generations. It is done in steps, between which the volume reads other files, and only for files on
+// which decide could not decide otherwise (see the beginning of compressed.go).
 type unpacking struct {
 	dir   *directory
 	path  string
@@ -47,8 +47,8 @@ func (v *volume) unpack(d *directory, a *arrival) {
 	v.soon = true
 }
 
-// lookFor adds the mark of g. It returns false if the content has been read too far to find it, so that it has to be read
-// again from its start.
+// lookFor adds the mark of g. It returns false if the content has been read too far to find it, so that it has to be
+// read again from its start.
 func (u *unpacking) lookFor(g *generation) bool {
 	c, ok := g.mark()
 	if _, known := u.marks[c]; known || !ok {
@@ -58,10 +58,10 @@ func (u *unpacking) lookFor(g *generation) bool {
 	return !u.done && u.size == 0 || u.done && c.offset > u.size
 }
 
-// mark returns the checkpoint that the content of a compressed file must match if that file is g, or has replaced it. For a
-// closed file it is the position: what was read of it. For an open file that was deleted it is the end of the file,
-// however much was read, because a program that replaces a log by a new file copies the whole old content first. Any
-// other open file still has a name, so that no compressed file can be it: ok is false.
+// mark returns the checkpoint that the content of a compressed file must match if that file is g, or has replaced it.
+// For a closed file it is the position: what was read of it. For an open file that was deleted it is the end of the
+// file, however much was read, because a program that replaces a log by a new file copies the whole old content first.
+// Any other open file still has a name, so that no compressed file can be it: ok is false.
 func (g *generation) mark() (c checkpoint, ok bool) {
 	switch {
 	case g.fd < 0 || g.rewritten:
@@ -212,8 +212,8 @@ func (v *volume) pruneUnpackings(d *directory, seen map[identity]bool) {
 	}
 }
 
-// passOver records that an open file is not to be read any further. The position of a compressed file becomes that of its
-// compressed bytes, so that it is recognized by them after a restart and is not decompressed again.
+// passOver records that an open file is not to be read any further. The position of a compressed file becomes that of
+// its compressed bytes, so that it is recognized by them after a restart and is not decompressed again.
 func (v *volume) passOver(g *generation) {
 	if g.content != nil {
 		g.content.Close()

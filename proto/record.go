@@ -46,6 +46,9 @@ func (b *Batch) SetRecord(data []byte) error {
 // SetPart makes b the entries of o between two places, with their numbers. b aliases o.
 func (b *Batch) SetPart(o *Batch, from, to Place) {
 	b.SetEntries(o.data[from.Bytes:to.Bytes:to.Bytes], to.Entries-from.Entries)
+	if b.count == o.count { // the usual case
+		b.runs, b.blind = append(b.runs, o.runs...), o.blind
+	}
 	for s := range o.spansFrom(from, b.count) {
 		b.AppendSpan(s)
 	}

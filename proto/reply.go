@@ -15,7 +15,8 @@ type Reply struct {
 	Inkwell bool // the server is an Inkwell; sent only in answer to spans, which only an Inkwell sends
 	Senders int  // with Inkwell, in answer to Batch.Asks: how many senders that ask it has
 	Leaving bool // likewise: it is about to stop, and senders are to go elsewhere; everything is still taken
-	Refused int  // with Inkwell: number of entries of the call that were discarded, because they are not allowed or too long
+	// with Inkwell: number of entries of the call that were discarded, because they are not allowed or too long
+	Refused int
 }
 
 // The optional fields of a reply. Peers that do not know them skip them.
@@ -94,7 +95,8 @@ func (d *decoder) result(r *Reply) error {
 		case typ == typeStop && len(d.data) > 0:
 			return malformed("%d bytes behind a reply", len(d.data))
 		case typ == typeStop && !r.Inkwell:
-			*r = Reply{SeqID: r.SeqID, Code: r.Code} // the other fields are Inkwell's: from anybody else they say nothing
+			// the other fields are Inkwell's: from anybody else they say nothing
+			*r = Reply{SeqID: r.SeqID, Code: r.Code}
 			return nil
 		case typ == typeStop:
 			return nil

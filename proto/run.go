@@ -13,22 +13,29 @@ type Run struct {
 // Size is the number of canonical bytes of the run.
 func (r *Run) Size() int { return r.Count*(EntryOverhead+len(r.Category)) + int(r.Bytes) }
 
-// run is a Run whose category is the n bytes at data[at:].
+// run is a Run, or a part of one, whose category is the n bytes at data[at:].
 type run struct {
 	at, n, count int
 	bytes        int64
+	goesOn       bool // it continues the run before it
 }
+
+// shortRun is how many bytes of messages AppendShortRuns returns as one run, about.
+const shortRun = 128 << 10
 
 // categoryAt is the offset of the category in an entry.
 const categoryAt = 7
 
-// appendRun appends r to runs, or extends the last run if that has the same category.
+// appendRun appends r to runs, or extends the last one if that has the same category and is short.
 func appendRun(runs []run, data []byte, r run) []run {
+	r.goesOn = false
 	if k := len(runs) - 1; k >= 0 {
 		if last := &runs[k]; last.n == r.n && bytes.Equal(data[last.at:last.at+last.n], data[r.at:r.at+r.n]) {
-			last.count += r.count
-			last.bytes += r.bytes
-			return runs
+			if r.goesOn = last.bytes+r.bytes > shortRun; !r.goesOn {
+				last.count += r.count
+				last.bytes += r.bytes
+				return runs
+			}
 		}
 	}
 	return append(runs, r)
@@ -55,6 +62,22 @@ func (b *Batch) runAt(r run, from Place) Run {
 
 // AppendRuns appends the runs of b, in order, to dst. They are valid until the batch is changed.
 func (b *Batch) AppendRuns(dst []Run) []Run {
+	b.findRuns()
+	var at Place
+	for _, r := range b.runs {
+		if r.goesOn {
+			last := &dst[len(dst)-1]
+			last.Count, last.Bytes = last.Count+r.count, last.Bytes+r.bytes
+		} else {
+			dst = append(dst, b.runAt(r, at))
+		}
+		at.pass(b.spans, r.count)
+	}
+	return dst
+}
+
+// AppendShortRuns is AppendRuns, but a run of more than shortRun bytes is appended as several.
+func (b *Batch) AppendShortRuns(dst []Run) []Run {
 	b.findRuns()
 	var at Place
 	for _, r := range b.runs {
@@ -104,20 +127,18 @@ type Piece struct {
 
 // Pieces calls yield with the pieces of b, in order.
 func (b *Batch) Pieces(yield func(Piece) bool) {
-	b.findRuns()
-	var at Place
-	for _, r := range b.runs {
-		run, done := b.runAt(r, at), 0
-		for s := range b.spansFrom(at, r.count) {
-			if !yield(Piece{Category: run.Category, Span: s, Index: at.Entries + done}) {
+	var few [8]Run
+	for _, run := range b.AppendRuns(few[:0]) {
+		done := 0
+		for s := range b.spansFrom(run.From, run.Count) {
+			if !yield(Piece{Category: run.Category, Span: s, Index: run.From.Entries + done}) {
 				return
 			}
 			done += int(s.Count)
 		}
-		if left := r.count - done; left > 0 && !yield(Piece{Category: run.Category, Span: Span{Count: int32(left)},
-			Index: at.Entries + done}) {
+		if left := run.Count - done; left > 0 && !yield(Piece{Category: run.Category, Span: Span{Count: int32(left)},
+			Index: run.From.Entries + done}) {
 			return
 		}
-		at.pass(b.spans, r.count)
 	}
 }

@@ -79,6 +79,55 @@ func TestWalksAgree(t *testing.T) {
 	}
 }
 
+// TestLongRuns looks at runs whose bytes are a multiple of shortRun, as a batch gets them in each of its ways.
+func TestLongRuns(t *testing.T) {
+	one := new(Batch)
+	for i := range 1000 {
+		one.Append([]byte("long"), make([]byte, 700))
+		one.Number([16]byte{1}, int64(i+i/400), 1)
+		if i%500 == 499 {
+			one.Append([]byte("short"), []byte("x"))
+		}
+	}
+	one.Append([]byte("long"), make([]byte, 3*shortRun))
+	read, joined, copied, part := new(Batch), new(Batch), new(Batch), new(Batch)
+	if err := read.SetRecord(one.AppendRecordTail(slices.Clone(one.Entries()))); err != nil {
+		t.Fatal(err)
+	}
+	joined.AppendBatch(one)
+	part.SetPart(one, Place{}, one.PlaceBehind(Place{}, one.Count(), one.Size()))
+	for _, r := range one.AppendRuns(nil) {
+		copied.AppendRun(one, r)
+	}
+	for name, b := range map[string]*Batch{"appended": one, "read": read, "joined": joined, "copied": copied,
+		"part": part} {
+		var long []string
+		for _, r := range b.AppendRuns(nil) {
+			long = append(long, fmt.Sprint(string(r.Category), r.Count, r.Bytes))
+		}
+		if want := []string{"long500 350000", "short1 1", "long500 350000", "short1 1", "long1 393216"}; !slices.Equal(long, want) {
+			t.Errorf("%s: %q, want %q", name, long, want)
+		}
+		parts := new(Batch)
+		for _, r := range b.AppendShortRuns(nil) {
+			if r.Count > 1 && r.Bytes > shortRun && name != "copied" { // which is copied by long runs
+				t.Errorf("%s: a run of %d entries has %d bytes", name, r.Count, r.Bytes)
+			}
+			parts.AppendRun(b, r)
+		}
+		if !slices.Equal(oneByOne(parts), oneByOne(one)) {
+			t.Errorf("%s: the short runs are other entries than the batch", name)
+		}
+		n := 0
+		for range b.Pieces {
+			n++
+		}
+		if n != 7 { // numbers leave one out behind every 400th entry
+			t.Errorf("%s: %d pieces", name, n)
+		}
+	}
+}
+
 // BenchmarkRuns copies every run of a record to a batch of its own, with categories and numbers that change with each
 // entry: the cost per entry must not grow with the record.
 func BenchmarkRuns(b *testing.B) {

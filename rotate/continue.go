@@ -23,14 +23,16 @@ type LostError struct {
 
 func (e *LostError) Error() string {
 	if e.Have < 0 {
-		return fmt.Sprintf("output file %s is gone: %d bytes of it had been written (if it was moved away, give it another name of its series; the series goes on with a new file)",
+		return fmt.Sprintf("output file %s is gone: %d bytes of it had been written (if it was moved away, give it "+
+			"another name of its series; the series goes on with a new file)",
 			e.File, e.Want)
 	}
 	what := fmt.Sprintf("has %d bytes, %d had been written", e.Have, e.Want)
 	if e.Have >= e.Want {
 		what = fmt.Sprintf("is not the one that was written: the last of its %d bytes are others", e.Want)
 	}
-	return fmt.Sprintf("output file %s %s: was it restored from a backup, or is the disk damaged? (what is left is in %s and can be read with inkwell cat or zcat; the series goes on with a new file)",
+	return fmt.Sprintf("output file %s %s: was it restored from a backup, or is the disk damaged? (what is left is "+
+		"in %s and can be read with inkwell cat or zcat; the series goes on with a new file)",
 		e.File, what, e.Kept)
 }
 
@@ -158,7 +160,8 @@ func (s *Series) resume(m Mark, unpublished bool) error {
 			s.path(m.File))
 	}
 	if m.Bytes < 0 || m.Raw < 0 || m.Blocks < 0 || codec == Zstd && m.Blocks > m.Bytes/minFrame {
-		return fmt.Errorf("continue %s: %d blocks in %d bytes (%d raw) cannot be (is the checkpoint damaged? move it away)",
+		return fmt.Errorf("continue %s: %d blocks in %d bytes (%d raw) cannot be (is the checkpoint damaged? move it "+
+			"away)",
 			s.path(m.File), m.Blocks, m.Bytes, m.Raw)
 	}
 	name := Hidden(m.File)

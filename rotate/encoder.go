@@ -70,7 +70,8 @@ func NewEncoder(c Codec, level int) (*Encoder, error) {
 		if level < 1 || level > 22 {
 			return nil, fmt.Errorf("there is no zstd level %d (use 1 to 22)", level)
 		}
-		e.zstd, err = zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.EncoderLevelFromZstd(level)), zstd.WithEncoderConcurrency(1),
+		e.zstd, err = zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.EncoderLevelFromZstd(level)),
+			zstd.WithEncoderConcurrency(1),
 			zstd.WithWindowSize(maxChunk), zstd.WithLowerEncoderMem(true), zstd.WithSingleSegment(true))
 	}
 	if err != nil {

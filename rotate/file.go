@@ -79,8 +79,8 @@ func (w *file) sumTail(head, data []byte) {
 	w.summed = w.Bytes
 }
 
-// finish writes the end of the format. On error, but for a *tableError, the file is cut back to what it was. The end does not count as
-// good: the Mark stays as it is.
+// finish writes the end of the format. On error, but for a *tableError, the file is cut back to what it was. The end
+// does not count as good: the Mark stays as it is.
 func (w *file) finish() error {
 	if err := w.trim(); err != nil {
 		return err

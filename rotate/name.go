@@ -162,7 +162,8 @@ func (s *Series) nextIdent(now time.Time) (ident, error) {
 	for _, f := range files {
 		if f.date == id.date {
 			if f.odd && f.number >= id.number {
-				s.o.Logger.Warn("something that is no file has the name of one of this series: the name is skipped", "file", s.path(f.onDisk()))
+				s.o.Logger.Warn("something that is no file has the name of one of this series: the name is skipped",
+					"file", s.path(f.onDisk()))
 			}
 			id.number = max(id.number, f.number+1)
 		}

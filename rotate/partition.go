@@ -98,7 +98,8 @@ func EachPartition(dir *faultfs.Dir, list []fs.DirEntry, visit func(partition st
 	return eachPartition(dir, "", list, visit)
 }
 
-func eachPartition(dir *faultfs.Dir, at string, list []fs.DirEntry, visit func(string, []fs.DirEntry) error) (err error) {
+func eachPartition(dir *faultfs.Dir, at string, list []fs.DirEntry,
+	visit func(string, []fs.DirEntry) error) (err error) {
 	if list == nil {
 		if list, err = dir.ReadDir(); err != nil {
 			return err
@@ -166,8 +167,8 @@ func (s *Series) open(partition string) (*faultfs.Dir, error) {
 	return dir, nil
 }
 
-// releasePartitions closes the partitions in which all names are durable: the fsyncs that the last Publish left to later
-// were made before the next.
+// releasePartitions closes the partitions in which all names are durable: the fsyncs that the last Publish left to
+// later were made before the next.
 func (s *Series) releasePartitions() error {
 	if s.renamed {
 		return nil

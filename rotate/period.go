@@ -22,10 +22,11 @@ const (
 	everyN
 )
 
-// ParsePeriod reads daily, hourly, never, or a length of at least a second: Go's syntax (90s, 15m, 1h30m) or Scribe's (2d, 1w).
+// ParsePeriod reads daily, hourly, never, or a length of at least a second: Go's syntax (90s, 15m, 1h30m) or Scribe's
+// (2d, 1w).
 //
-// Days and hours are those of the local clock, daylight saving included. Lengths are counted from the beginning of 1970 in UTC, so that
-// 15m ends files at :00, :15, :30 and :45 whenever they were begun, and so that all hosts agree.
+// Days and hours are those of the local clock, daylight saving included. Lengths are counted from the beginning of 1970
+// in UTC, so that 15m ends files at :00, :15, :30 and :45 whenever they were begun, and so that all hosts agree.
 func ParsePeriod(s string) (Period, error) {
 	for k, name := range []string{daily: "daily", hourly: "hourly", never: "never"} {
 		if s == name {
@@ -37,7 +38,8 @@ func ParsePeriod(s string) (Period, error) {
 		d, err = parseDays(s)
 	}
 	if err != nil || d < time.Second {
-		return Period{}, fmt.Errorf("%q is no rotation period (use daily, hourly, never, or a length of 1s or more as 90s, 15m, 2d)", s)
+		return Period{}, fmt.Errorf(
+			"%q is no rotation period (use daily, hourly, never, or a length of 1s or more as 90s, 15m, 2d)", s)
 	}
 	return Period{kind: everyN, every: d}, nil
 }
@@ -115,7 +117,8 @@ func (p Period) Next(t time.Time, at Clock) time.Time {
 	return time.Time{}
 }
 
-// on is when the local clock shows c on the day of noon; where a change of the clock passes over it, the moment of that change.
+// on is when the local clock shows c on the day of noon; where a change of the clock passes over it, the moment of that
+// change.
 func (c Clock) on(noon time.Time) time.Time {
 	t := time.Date(noon.Year(), noon.Month(), noon.Day(), c.Hour, c.Minute, 0, 0, noon.Location())
 	wish := time.Date(noon.Year(), noon.Month(), noon.Day(), c.Hour, c.Minute, 0, 0, time.UTC)
@@ -131,7 +134,8 @@ func (c Clock) on(noon time.Time) time.Time {
 	return t
 }
 
-// nextHour is the first time after t at which the local clock shows minute, or at which the clock is changed by other than whole hours.
+// nextHour is the first time after t at which the local clock shows minute, or at which the clock is changed by other
+// than whole hours.
 func nextHour(t time.Time, minute int) time.Time {
 	_, offset := t.Zone()
 	shift := int64(offset) - int64(minute)*60
@@ -150,19 +154,22 @@ func floorDiv(a, b int64) int64 {
 	return q
 }
 
-// Begin is the last time not after t, in its location, at which a file ends: when the period that t lies in began; zero for never.
+// Begin is the last time not after t, in its location, at which a file ends: when the period that t lies in began; zero
+// for never.
 func (p Period) Begin(t time.Time, at Clock) time.Time {
 	if p.kind == never {
 		return time.Time{}
 	}
-	b := p.Next(t.Add(-map[periodKind]time.Duration{daily: 26 * time.Hour, hourly: 2 * time.Hour, everyN: p.every}[p.kind]), at)
+	b := p.Next(t.Add(-map[periodKind]time.Duration{daily: 26 * time.Hour, hourly: 2 * time.Hour,
+		everyN: p.every}[p.kind]), at)
 	for next := p.Next(b, at); !next.After(t); next = p.Next(b, at) {
 		b = next
 	}
 	return b
 }
 
-// Label names the period that t lies in: by the day, by day and hour, or by day and time when it has another length. Empty for never.
+// Label names the period that t lies in: by the day, by day and hour, or by day and time when it has another length.
+// Empty for never.
 func (p Period) Label(t time.Time, at Clock) string {
 	switch p.kind {
 	case daily:

@@ -14,19 +14,20 @@ import (
 
 const (
 	readBuffer = 64 << 10
-	// maxHeld bounds the bytes of a block that are held back until it is known to be complete. Only a file that was not written here
-	// can have larger ones; their bytes come before their end is seen.
+	// maxHeld bounds the bytes of a block that are held back until it is known to be complete. Only a file that was not
+	// written here can have larger ones; their bytes come before their end is seen.
 	maxHeld = 64 << 20
 	// maxWindow is what a zstd frame may make a reader allocate: the limit of the zstd command without options.
 	maxWindow = 128 << 20
 )
 
-// NewReader reads the bytes that were appended to a file: f is the file from its beginning. Multi-member gzip and zstd files that others
-// wrote can be read, too.
+// NewReader reads the bytes that were appended to a file: f is the file from its beginning. Multi-member gzip and zstd
+// files that others wrote can be read, too.
 //
-// With open, f is a file that is being written, or was when its writer died: it ends cleanly behind its last complete block, wherever
-// the bytes end. Bytes come as soon as the last of their block was read, so that f may also wait for more at its end, as tail -f does
-// (with gzip, one block in 32768 shows only together with the next). Damaged bytes are an error in every case.
+// With open, f is a file that is being written, or was when its writer died: it ends cleanly behind its last complete
+// block, wherever the bytes end. Bytes come as soon as the last of their block was read, so that f may also wait for
+// more at its end, as tail -f does (with gzip, one block in 32768 shows only together with the next). Damaged bytes are
+// an error in every case.
 //
 // Close releases the reader, not f. A reader is not safe for concurrent use.
 func NewReader(f io.Reader, c Codec, open bool) (io.ReadCloser, error) {
@@ -42,7 +43,8 @@ func NewReader(f io.Reader, c Codec, open bool) (io.ReadCloser, error) {
 		}
 		return io.NopCloser(r), nil // its own Close has nothing to release and repeats the last error
 	}
-	r, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
+	r, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+		zstd.WithDecoderMaxWindow(maxWindow))
 	if err != nil {
 		return nil, fmt.Errorf("set up zstd: %w", err)
 	}
@@ -131,14 +133,15 @@ func (t *gzipTail) Close() error {
 	return nil
 }
 
-// marker hands bytes to a decoder one by one as it asks for them and knows whether the last ones were the end of a block.
+// marker hands bytes to a decoder one by one as it asks for them and knows whether the last ones were the end of a
+// block.
 type marker struct {
 	r    *bufio.Reader
 	last uint32 // four bytes that were read, the last one lowest
 }
 
-// atBlockEnd says whether the last bytes were those of an empty stored block, which is what a sync flush writes. By chance other bytes
-// may look like it: then a part of a block is taken for a whole one, which does no harm.
+// atBlockEnd says whether the last bytes were those of an empty stored block, which is what a sync flush writes. By
+// chance other bytes may look like it: then a part of a block is taken for a whole one, which does no harm.
 func (m *marker) atBlockEnd() bool { return m.last == 0x0000ffff }
 
 func (m *marker) ReadByte() (byte, error) {
@@ -229,7 +232,8 @@ func (t *zstdTail) next() error {
 		}
 	}
 	t.live = true
-	return t.dec.Reset(io.MultiReader(&t.frame)) // bare, a small frame would be decoded at once, however large it becomes
+	// bare, a small frame would be decoded at once, however large it becomes
+	return t.dec.Reset(io.MultiReader(&t.frame))
 }
 
 // take moves n bytes into frame.

@@ -10,13 +10,15 @@
 //
 // The date is the local one at which the file was begun, the number the largest that any file of that date has, plus
 // one. In the layout of Hive, which is for compressed files, a file is published in its partition, dt=YYYY-MM-DD or
-// dt=YYYY-MM-DD/hr=HH in the directory of the series, as its name says; until then it is in that directory. A crash leaves State and files; Open cuts the file that State names back to its mark, and what came behind the
-// mark has to be appended again.
+// dt=YYYY-MM-DD/hr=HH in the directory of the series, as its name says; until then it is in that directory. A crash
+// leaves State and files; Open cuts the file that State names back to its mark, and what came behind the mark has to be
+// appended again.
 //
 // Formats (docs/files.md has them byte by byte):
-//   - gzip: one member. A block is one chunk, deflated on its own and ended by a sync flush, so it begins and ends on a byte, refers to
-//     nothing before it and can be cut off; the end is an empty final block, the CRC-32 and the length.
-//   - zstd: a frame for each MiB of a chunk, each with content size and checksum; with Options.Seek the end is a seek table in a skippable frame.
+//   - gzip: one member. A block is one chunk, deflated on its own and ended by a sync flush, so it begins and ends on a
+//     byte, refers to nothing before it and can be cut off; the end is an empty final block, the CRC-32 and the length.
+//   - zstd: a frame for each MiB of a chunk, each with content size and checksum; with Options.Seek the end is a seek
+//     table in a skippable frame.
 //   - none: the bytes. The file takes its final name at the first Publish and is appended to under it.
 //
 // Invariants: a file that has its final name never changes, but for none, which only grows, or is cut back and grows
@@ -42,38 +44,41 @@ import (
 
 // Options say how a series is written. The zero value but for Base: gzip, daily at 00:00, no size limit.
 type Options struct {
-	Base    string           // the names begin with it; a safe file name
-	Codec   Codec            // of files to come; one that is being continued keeps its own
-	Period  Period           // after which a new file is begun
-	At      Clock            // the time of day when days begin, and the minute when hours do
-	MaxSize int64            // bytes of a file on disk; 0 = no limit
-	Seek    bool             // a zstd file ends with a seek table, which some readers (Trino) stumble over
-	Hive    bool             // finished files go to the partitions that their names say; not for none
-	Link    bool             // keep a link BASE_current to the newest published file; for none only
-	After   func() string    // final name of the newest file that there was, which may be gone: the numbers of its date go on behind it; "" or nil = not known
-	Now     func() time.Time // nil = time.Now; its location is that of the dates
-	Logger  *slog.Logger     // nil = discard
+	Base    string // the names begin with it; a safe file name
+	Codec   Codec  // of files to come; one that is being continued keeps its own
+	Period  Period // after which a new file is begun
+	At      Clock  // the time of day when days begin, and the minute when hours do
+	MaxSize int64  // bytes of a file on disk; 0 = no limit
+	Seek    bool   // a zstd file ends with a seek table, which some readers (Trino) stumble over
+	Hive    bool   // finished files go to the partitions that their names say; not for none
+	Link    bool   // keep a link BASE_current to the newest published file; for none only
+	// final name of the newest file that there was: the numbers of its date go on behind it; "" or nil = not known
+	After  func() string
+	Now    func() time.Time // nil = time.Now; its location is that of the dates
+	Logger *slog.Logger     // nil = discard
 
 	Published func(name string) // called when a file has got its final name; nil = nobody wants to know
 }
 
 // Mark is a place in the open file up to which it is durable. It is stored in checkpoints as JSON.
 type Mark struct {
-	File   string `json:"file"`           // final name
-	Bytes  int64  `json:"bytes"`          // on disk
-	Raw    int64  `json:"raw"`            // bytes that were appended
-	CRC    uint32 `json:"crc,omitempty"`  // CRC-32 of those, gzip only
-	Blocks int64  `json:"blocks"`         // gzip: chunks, zstd: frames, none: chunks
-	Tail   uint32 `json:"tail,omitempty"` // CRC-32C of the last bytes before the mark: is the file still the one that was written? 0 = not known
-	Opened int64  `json:"opened"`         // when the file was begun, in Unix seconds: decides when the clock ends it
+	File   string `json:"file"`          // final name
+	Bytes  int64  `json:"bytes"`         // on disk
+	Raw    int64  `json:"raw"`           // bytes that were appended
+	CRC    uint32 `json:"crc,omitempty"` // CRC-32 of those, gzip only
+	Blocks int64  `json:"blocks"`        // gzip: chunks, zstd: frames, none: chunks
+	// CRC-32C of the last bytes before the mark: is the file still the one that was written? 0 = not known
+	Tail   uint32 `json:"tail,omitempty"`
+	Opened int64  `json:"opened"` // when the file was begun, in Unix seconds: decides when the clock ends it
 }
 
 // State is what a series has on disk that has to be known after a crash. It is stored in checkpoints as JSON.
 type State struct {
 	Open   *Mark    `json:"open,omitempty"`   // nil: no file is open
-	Sealed []string `json:"sealed,omitempty"` // final names of files that are finished and durable but perhaps not published
-	Newest string   `json:"newest,omitempty"` // final name of the file that was begun last, also when it is gone; "" = not known
-	Dir    string   `json:"dir,omitempty"`    // which directory it was, as faultfs.Dir.Identity tells; "" = not known
+	Sealed []string `json:"sealed,omitempty"` // final names of finished files that may not be published
+	// final name of the file that was begun last, also when it is gone; "" = not known
+	Newest string `json:"newest,omitempty"`
+	Dir    string `json:"dir,omitempty"` // which directory it was, as faultfs.Dir.Identity tells; "" = not known
 }
 
 // Series is one series of files. It is not safe for concurrent use.
@@ -97,7 +102,7 @@ type Series struct {
 // ErrBroken is in the error of every call after an fsync or a close failed. What the kernel kept of the bytes since the
 // last Sync is not known then. The cure: Close, Open again with the State that was saved last, and append again what
 // came after it.
-var ErrBroken = errors.New("what was written since the last checkpoint may not be on disk; open the series again from there")
+var ErrBroken = errors.New("what was written since the last checkpoint may not be on disk; open it again from there")
 
 // Append adds chunk to the open file as one block, compressed by enc, which has to be of the series' codec. Before, it
 // begins a new file when the clock asks for that or when MaxSize would be passed. It does not retain chunk. After an
@@ -120,7 +125,8 @@ func (s *Series) Write(b Block) error {
 		return s.broken
 	}
 	if b.codec != s.o.Codec {
-		return fmt.Errorf("append to %s: the encoder is for %v, the series for %v", s.path(s.o.Base), b.codec, s.o.Codec)
+		return fmt.Errorf("append to %s: the encoder is for %v, the series for %v", s.path(s.o.Base), b.codec,
+			s.o.Codec)
 	}
 	now := s.now()
 	if s.cur != nil && (s.due(now) || s.o.MaxSize > 0 && s.cur.sizeWith(b) > s.o.MaxSize) {
@@ -198,8 +204,8 @@ func (s *Series) Sync(later *faultfs.Later) (State, error) {
 }
 
 // Publish gives the sealed files that st lists their final names, durably or as later sees to it, and for none also the
-// open one; what was sealed after st stays hidden. An existing file is never replaced: that is an error. After an error it may be called
-// again, unless it is ErrBroken.
+// open one; what was sealed after st stays hidden. An existing file is never replaced: that is an error. After an error
+// it may be called again, unless it is ErrBroken.
 func (s *Series) Publish(st State, later *faultfs.Later) error {
 	if s.broken != nil {
 		return s.broken
@@ -330,8 +336,8 @@ func (s *Series) publish(name string) error {
 	at, _, err := FindPublished(s.dir, name)
 	switch {
 	case err == nil:
-		return fmt.Errorf("publish %s: there is a file of that name that was not written here (move it away; what was to be published waits in %s)",
-			s.path(at), Hidden(name))
+		return fmt.Errorf("publish %s: there is a file of that name that was not written here (move it away; what "+
+			"was to be published waits in %s)", s.path(at), Hidden(name))
 	case !errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("publish %s: %w", s.path(name), err)
 	}

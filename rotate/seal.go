@@ -39,8 +39,9 @@ func (f *sealed) close() error {
 	return w.Close()
 }
 
-// Seal finishes the open file. The next Sync makes it durable, and the Publish that follows gives it its name. Without an
-// open file it does nothing. When there is no room for the end of the file it stays open and Seal may be tried again.
+// Seal finishes the open file. The next Sync makes it durable, and the Publish that follows gives it its name. Without
+// an open file it does nothing. When there is no room for the end of the file it stays open and Seal may be tried
+// again.
 func (s *Series) Seal() error {
 	if s.broken != nil || s.cur == nil {
 		return s.broken

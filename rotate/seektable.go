@@ -7,7 +7,8 @@ import (
 	"io"
 )
 
-// The zstd format: RFC 8878 §3.1. The seek table: contrib/seekable_format/zstd_seekable_compression_format.md of the zstd repository.
+// The zstd format: RFC 8878 §3.1. The seek table: contrib/seekable_format/zstd_seekable_compression_format.md of the
+// zstd repository.
 const (
 	zstdMagic      = 0xFD2FB528
 	skippableMagic = 0x184D2A50 // the last four bits are free
@@ -25,8 +26,8 @@ type tableError struct{ err error }
 func (e *tableError) Error() string { return "make the seek table: " + e.err.Error() }
 func (e *tableError) Unwrap() error { return e.err }
 
-// seekTable makes the seek table of the frames in r up to m, which it finds by walking over them: nothing has to be kept in memory while
-// a file is written, and after a crash it is found the same way.
+// seekTable makes the seek table of the frames in r up to m, which it finds by walking over them: nothing has to be
+// kept in memory while a file is written, and after a crash it is found the same way.
 func seekTable(r io.ReaderAt, m Mark) ([]byte, error) {
 	if m.Blocks < 0 || m.Blocks > m.Bytes/minFrame {
 		return nil, fmt.Errorf("%d frames in %d bytes cannot be", m.Blocks, m.Bytes)
@@ -60,7 +61,8 @@ func seekTable(r io.ReaderAt, m Mark) ([]byte, error) {
 // ErrUnsized says that a frame does not say how long its content is.
 var ErrUnsized = errors.New("it does not say how long its content is")
 
-// Frame finds out how long the zstd frame at off is, packed and unpacked, by its headers. Skippable ones have no content.
+// Frame finds out how long the zstd frame at off is, packed and unpacked, by its headers. Skippable ones have no
+// content.
 func Frame(r io.ReaderAt, off int64) (packed, content int64, err error) {
 	var head [8]byte
 	if n, _ := r.ReadAt(head[:], off); n == len(head) && binary.LittleEndian.Uint32(head[:])&^0xf == skippableMagic {
@@ -131,7 +133,8 @@ func parseFrameHeader(b []byte) (frameHeader, error) {
 	return h, nil
 }
 
-// parseBlockHeader says how many bytes follow the three of the header of a zstd block, and whether it is the frame's last.
+// parseBlockHeader says how many bytes follow the three of the header of a zstd block, and whether it is the frame's
+// last.
 func parseBlockHeader(b []byte) (size int, last bool) {
 	v := int(b[0]) | int(b[1])<<8 | int(b[2])<<16
 	const rle = 1

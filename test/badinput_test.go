@@ -245,7 +245,7 @@ func TestCommandLinesThatCannotWork(t *testing.T) {
 		{[]string{"pipe", "--to", "127.0.0.1:1", "--when-full", "explode", "x"}, 2, []string{"explode", "block", "drop"}},
 		{[]string{"collect", "--dir", at("file"), "--listen", "127.0.0.1:0"}, 1, []string{at("file"), "directory"}},
 		{[]string{"collect", "--dir", at("out"), "--state", at("file"), "--listen", "127.0.0.1:0"}, 1, []string{at("file"), "directory"}},
-		{[]string{"collect", "--dir", at("out"), "--listen", taken.Addr().String()}, 1, []string{taken.Addr().String(), "--listen"}},
+		{[]string{"collect", "--dir", at("out"), "--listen", taken.Addr().String()}, 1, []string{taken.Addr().String(), "choose another port"}},
 		{[]string{"collect", "--dir", at("newer"), "--listen", "127.0.0.1:0"}, 1, []string{"version 99", "checkpoint"}},
 		{[]string{"forward", "--once", "--to", c.Addr, "--state", at("s"), "a=" + at("missing")}, 1, []string{at("missing"), "does not exist"}},
 		{[]string{"forward", "--to", c.Addr, "--state", at("file"), "a=" + at("missing")}, 1, []string{at("file")}},

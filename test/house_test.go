@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 // edges is who may import whom, of this module. A package that is not named here may not exist.
@@ -174,6 +175,7 @@ func checkEdges(t *testing.T, name string, imports, allowed []string) {
 
 // The limits of CONTRIBUTING.md.
 const (
+	maxColumns   = 120 // with tabs of four; of code that is no test
 	maxFile      = 400 // lines
 	maxFunction  = 60  // lines
 	maxInterface = 4   // methods
@@ -238,7 +240,37 @@ func checkFile(t *testing.T, path string) error {
 		t.Errorf("%s: %d lines, more than %d", path, lines, maxFile)
 	}
 	checkShapes(t, set, file)
+	checkWidth(t, set, file, path, text)
 	return nil
+}
+
+// stillWide are packages with longer lines, which are broken when somebody works there.
+var stillWide = regexp.MustCompile(`^\.\./(archive|proto|internal/faultfs|store/(books|depot|journal|kafka))/|^\.\./(collector/(epoch|topic)|cmd/inkwell/(check|convert)|internal/config/topic)`)
+
+// checkWidth looks for lines that are too long, but for diagrams and examples in comments, which are indented, and
+// texts between backquotes.
+func checkWidth(t *testing.T, set *token.FileSet, file *ast.File, path string, text []byte) {
+	if stillWide.MatchString(path) {
+		return
+	}
+	raw := make(map[int]bool)
+	ast.Inspect(file, func(n ast.Node) bool {
+		if lit, ok := n.(*ast.BasicLit); ok && strings.HasPrefix(lit.Value, "`") {
+			for line := set.Position(lit.Pos()).Line; line <= set.Position(lit.End()).Line; line++ {
+				raw[line] = true
+			}
+		}
+		return true
+	})
+	number := 0
+	for line := range strings.Lines(string(text)) {
+		number++
+		line = strings.TrimSuffix(line, "\n")
+		drawn := strings.HasPrefix(strings.TrimLeft(line, "\t"), "//\t")
+		if columns := utf8.RuneCountInString(strings.ReplaceAll(line, "\t", "    ")); columns > maxColumns && !raw[number] && !drawn {
+			t.Errorf("%s:%d: %d columns, more than %d", path, number, columns, maxColumns)
+		}
+	}
 }
 
 // checkShapes looks at the functions and interfaces of a file.

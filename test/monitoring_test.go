@@ -155,6 +155,42 @@ func TestUnderNagios(t *testing.T) {
 	seen("passive", "1", "INKWELL WARNING - ")
 }
 
+// TestHealthOfWhoStartsWhileTheNextHopIsDown: a relay and a forwarder that have only looked for the next hop, and one that
+// has a backlog from before, say that it is down, until it is there.
+func TestHealthOfWhoStartsWhileTheNextHopIsDown(t *testing.T) {
+	t.Parallel()
+	c := ink.NewCollector(t, t.TempDir(), bulk...)
+	relay := ink.Scribed(t, "port={PORT}\ncheck_interval=1\n"+harness.RelayStore("service_list="+c.Addr, "{DIR}"))
+	mustLog(t, dialScribe(t, relay.Addr), harness.Entry{Category: "relayed", Message: "one\n"})
+	state, log := t.TempDir(), filepath.Join(t.TempDir(), "app.log")
+	harness.WriteFile(t, log, "two\n")
+	f := forward(t, c.Addr, state, "app="+log)
+	says := func(who string, code int, text string) {
+		t.Helper()
+		var r harness.Result
+		harness.Until(t, who+" says "+text, func() bool {
+			r = ink.Run(t, "health", who)
+			return r.Code == code && strings.Contains(r.Stdout, text)
+		})
+	}
+	down := "the next hop " + c.Addr + " is down"
+	says(relay.Addr, 1, down)
+	says(state, 1, down)
+	f.Stop(t)
+	f = forward(t, c.Addr, state, "app="+log)
+	says(state, 1, down)
+	relay.Kill()
+	relay.Restart(t)
+	says(relay.Addr, 1, down)
+	c.Restart(t)
+	says(relay.Addr, 0, "all is well")
+	says(state, 0, "all is well")
+	c.Received(t, 2)
+	f.Stop(t)
+	relay.Stop(t)
+	c.Stop(t)
+}
+
 // muninStart runs munin-node with its configuration in a directory of the test.
 const muninStart = `use Munin::Common::Defaults;
 BEGIN {

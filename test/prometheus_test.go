@@ -75,6 +75,31 @@ func (p prometheus) awaitResults(t *testing.T, query string, want int) {
 	}
 }
 
+// firing lists the rules that are not evaluated, or are not inactive.
+func (p prometheus) firing(t *testing.T) (list []string) {
+	t.Helper()
+	var groups struct {
+		Groups []struct {
+			Rules []struct{ Name, Health, LastError, State string }
+		}
+	}
+	if problem := p.get(t, "/api/v1/rules", &groups); problem != "" {
+		return []string{problem}
+	}
+	for _, r := range groups.Groups[0].Rules {
+		rightly := false
+		if r.Name == "InkwellDiskFilling" || r.Name == "InkwellUnwell" {
+			// The disk is that of the machine, which can be as full as the rule says.
+			full, _ := p.results(t, "inkwell_disk_free_bytes / inkwell_disk_size_bytes < 0.1")
+			rightly = full > 0
+		}
+		if r.Health != "ok" || r.State != "inactive" && !rightly {
+			list = append(list, fmt.Sprintf("%s: health %s %s, state %s", r.Name, r.Health, r.LastError, r.State))
+		}
+	}
+	return list
+}
+
 // TestPrometheus has a real one scrape a collector and a forwarder, and runs every query of the dashboard and of the rules in it.
 func TestPrometheus(t *testing.T) {
 	t.Parallel()
@@ -96,25 +121,13 @@ func TestPrometheus(t *testing.T) {
 	p.awaitResults(t, `rate(inkwell_entries_received_total{category="web"}[5m])`, 1)
 	p.awaitResults(t, `rate(inkwell_entries_sent_total[5m])`, 1)
 	checkDashboard(t, p)
-	var groups struct {
-		Groups []struct {
-			Rules []struct{ Name, Health, LastError, State string }
-		}
-	}
 	p.awaitResults(t, `count_over_time(up[10m]) > 5`, 2)
-	if problem := p.get(t, "/api/v1/rules", &groups); problem != "" {
-		t.Fatal(problem)
-	}
-	for _, r := range groups.Groups[0].Rules {
-		rightly := false
-		if r.Name == "InkwellDiskFilling" || r.Name == "InkwellUnwell" { // the disk is that of the machine, which can be as full as the rule says
-			full, _ := p.results(t, "inkwell_disk_free_bytes / inkwell_disk_size_bytes < 0.1")
-			rightly = full > 0
-		}
-		if r.Health != "ok" || r.State != "inactive" && !rightly {
-			t.Errorf("rule %s: health %s %s, state %s", r.Name, r.Health, r.LastError, r.State)
-		}
-	}
+	var firing []string
+	defer func() { t.Logf("rules that were not as they should be: %q", firing) }()
+	harness.Until(t, "no rule is pending or fires", func() bool { // a scrape can fail on a machine that is busy
+		firing = p.firing(t)
+		return len(firing) == 0
+	})
 	for _, addr := range []string{c.Addr, web} {
 		body, code := curl(t, "http://"+addr+"/metrics")
 		check := exec.Command("/usr/bin/promtool", "check", "metrics")
@@ -134,7 +147,6 @@ func checkDashboard(t *testing.T, p prometheus) {
 	}
 	var board struct {
 		Panels []struct {
-			Title   string
 			Targets []struct{ Expr string }
 		}
 	}
@@ -146,9 +158,7 @@ func checkDashboard(t *testing.T, p prometheus) {
 		for _, target := range panel.Targets {
 			queries++
 			query := strings.NewReplacer("$job", ".+", "$instance", ".+").Replace(target.Expr)
-			if n, problem := p.results(t, query); n == 0 || problem != "" {
-				t.Errorf("panel %q: %s gives %d series %s", panel.Title, query, n, problem)
-			}
+			p.awaitResults(t, query, 1)
 		}
 	}
 	if queries < 20 {

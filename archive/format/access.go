@@ -53,18 +53,22 @@ func accessReader(fields []string) func([]byte, [][]byte) bool {
 func readAccess(line []byte, found *[accessDuration + 1][]byte, last int) bool {
 	rest := line
 	for field := range accessUser + 1 {
-		k := bytes.IndexByte(rest, ' ')
-		if k <= 0 {
-			return false
+		k := 1
+		if len(rest) < 2 || rest[1] != ' ' || rest[0] == ' ' { // not a dash, as most often
+			if k = bytes.IndexByte(rest, ' '); k <= 0 {
+				return false
+			}
 		}
 		found[field], rest = rest[:k], rest[k+1:]
 	}
 	if len(rest) == 0 || rest[0] != '[' {
 		return false
 	}
-	k := bytes.IndexByte(rest, ']')
-	if k < 0 {
-		return false
+	k := len("[23/Nov/2026:14:00:00 +0100")
+	if len(rest) <= k || rest[k] != ']' || bytes.IndexByte(rest[:k], ']') >= 0 {
+		if k = bytes.IndexByte(rest, ']'); k < 0 {
+			return false
+		}
 	}
 	found[accessTime] = rest[1:k]
 	if last <= accessTime {
@@ -114,7 +118,9 @@ func splitRequest(request []byte, found *[accessDuration + 1][]byte) {
 
 // word returns the next word, and skips spaces before it.
 func word(text []byte) (value, rest []byte) {
-	text = bytes.TrimLeft(text, " ")
+	for len(text) > 0 && text[0] == ' ' {
+		text = text[1:]
+	}
 	if k := bytes.IndexByte(text, ' '); k >= 0 {
 		return text[:k], text[k:]
 	}
@@ -123,7 +129,9 @@ func word(text []byte) (value, rest []byte) {
 
 // quoted returns the text in quotes after spaces. A backslash quotes the next byte.
 func quoted(text []byte) (value, rest []byte, ok bool) {
-	text = bytes.TrimLeft(text, " ")
+	for len(text) > 0 && text[0] == ' ' {
+		text = text[1:]
+	}
 	if len(text) == 0 || text[0] != '"' {
 		return nil, text, false
 	}

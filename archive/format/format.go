@@ -20,14 +20,19 @@ import (
 type Reader struct {
 	read   func(line []byte, values [][]byte) bool
 	values [][]byte
-	copies []int // which value each is a copy of: a field may be asked for twice
+	copies []int // which value each is a copy of, as a field may be asked for twice; nil = none is
 }
 
 // New returns a Reader of a format for these fields.
 func New(text string, fields []string) (*Reader, error) {
-	r := &Reader{values: make([][]byte, len(fields)), copies: make([]int, len(fields))}
+	r := &Reader{values: make([][]byte, len(fields))}
+	copies, twice := make([]int, len(fields)), false
 	for i, f := range fields {
-		r.copies[i] = slices.Index(fields, f)
+		copies[i] = slices.Index(fields, f)
+		twice = twice || copies[i] < i
+	}
+	if twice {
+		r.copies = copies
 	}
 	kind, pattern, _ := strings.Cut(text, "=")
 	known := map[string][]string{"combined": accessFields, "common": accessFields, "syslog": syslogFields}[kind]

@@ -15,12 +15,14 @@ func (a *app) answer(d ctl.Daemon, state stateDir, o ctl.Options) (stop func()) 
 	o.Version = version()
 	dir, err := faultfs.OpenBeneath(state.root, state.dir, nil)
 	if err != nil {
-		o.Logger.Warn("the control socket cannot be opened, so that inkwell ctl cannot be used", "state", state.dir, "error", err)
+		o.Logger.Warn("the control socket cannot be opened, so that inkwell ctl cannot be used", "state", state.dir,
+			"error", err)
 		return func() {}
 	}
 	s, err := ctl.Listen(dir, d, o)
 	if err != nil {
-		o.Logger.Warn("the control socket cannot be opened, so that inkwell ctl cannot be used: remove what stands in the way and start it again",
+		o.Logger.Warn("the control socket cannot be opened, so that inkwell ctl cannot be used: remove what stands "+
+			"in the way and start it again",
 			"state", state.dir, "error", err)
 		_ = dir.Close() // nothing was done there
 		return func() {}

@@ -51,7 +51,8 @@ func completed(to []string) ([]string, error) {
 			}
 		}
 		if err != nil || strings.HasPrefix(a.Text, ":") {
-			return nil, usagef("--to %q: want HOST:PORT, as in logs.example.com:1463, HOST for port 1463, tls://HOST:PORT, unix:PATH, srv:NAME, dns:NAME:PORT or file:PATH", addr)
+			return nil, usagef("--to %q: want HOST:PORT, as in logs.example.com:1463, HOST for port 1463, "+
+				"tls://HOST:PORT, unix:PATH, srv:NAME, dns:NAME:PORT or file:PATH", addr)
 		}
 		whole[i] = addr
 	}

@@ -51,10 +51,12 @@ from the manifest.`,
 	f := cmd.Flags()
 	f.StringArrayVar(&o.states, "state", nil,
 		"state directory of a forwarder, or spool of a pipe, whose entries must have arrived; can be repeated")
-	f.StringArrayVar(&o.beside, "collector-state", nil, "where the collector of a DIR or FILE keeps its state, as DIR=STATE, if that is neither DIR/.inkwell nor what "+
+	f.StringArrayVar(&o.beside, "collector-state", nil, "where the collector of a DIR or FILE keeps its state, as "+
+		"DIR=STATE, if that is neither DIR/.inkwell nor what "+
 		"FILE says; can be repeated")
-	f.Var(conf.Value(&o.since, "", "time", parseSince), "since", "show only the hours since then: a day (2026-11-25), a time (2026-11-25T14:00, UTC) or a duration before now "+
-		"(24h)")
+	f.Var(conf.Value(&o.since, "", "time", parseSince), "since",
+		"show only the hours since then: a day (2026-11-25), a time (2026-11-25T14:00, UTC) or a duration before now "+
+			"(24h)")
 	f.BoolVar(&o.problems, "problems", false,
 		"print only the hours and findings in which something is missing, refused, dropped or wrong")
 	f.BoolVar(&o.json, "json", false, "print everything that was found as one JSON object")
@@ -83,7 +85,8 @@ func parseSince(s string) (time.Time, error) {
 	}
 	d, err := conf.ParseDuration(s)
 	if err != nil {
-		return time.Time{}, fmt.Errorf("time %q: want a day as 2026-11-25, a time as 2026-11-25T14:00, or a duration before now as 24h or 7d", s)
+		return time.Time{}, fmt.Errorf(
+			"time %q: want a day as 2026-11-25, a time as 2026-11-25T14:00, or a duration before now as 24h or 7d", s)
 	}
 	return time.Now().UTC().Add(-d), nil
 }
@@ -185,7 +188,8 @@ func separate(args []string) (*audited, error) {
 		return what, nil
 	}
 	if len(topics) > 1 || len(what.depots) != 1 {
-		return nil, usagef("%s: give one topic, and the depot into which its collectors bring files (or their configuration)",
+		return nil, usagef("%s: give one topic, and the depot into which its collectors bring files (or their "+
+			"configuration)",
 			strings.Join(topics, ", "))
 	}
 	topic, err := kafka.ParseAddress(topics[0])
@@ -216,7 +220,8 @@ func collectorStates(dirs, beside []string) (states map[string]string, err error
 	for _, b := range beside {
 		dir, state, two := strings.Cut(b, "=")
 		if _, given := states[filepath.Clean(dir)]; !two || !given || state == "" {
-			return nil, usagef("--collector-state %q: want DIR=STATE, with one of the directories or configurations that are audited", b)
+			return nil, usagef("--collector-state %q: want DIR=STATE, with one of the directories or configurations "+
+				"that are audited", b)
 		}
 		if _, err := os.Stat(state); err != nil {
 			return nil, usagef("--collector-state %q: %v (give the directory with the journal)", b, err)

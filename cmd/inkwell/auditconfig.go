@@ -75,7 +75,8 @@ func (w *audited) configured(file, state string, lookup func(string) (string, bo
 		if w.topics[address] == nil {
 			w.depots, w.topics[address] = append(w.depots, address), c.Topic
 		}
-		if is, err := isSpool(filepath.Join(s.State, "journal")); !is || err != nil { // nothing is left of a journal here
+		// nothing is left of a journal here
+		if is, err := isSpool(filepath.Join(s.State, "journal")); !is || err != nil {
 			return err
 		}
 	}
@@ -146,7 +147,8 @@ func collectorState(c *config.Config, roots []string) (string, error) {
 	}
 	switch len(there) {
 	case 0:
-		return "", usagef("there is no journal in %s: has it ever run? (say where its state is with --collector-state FILE=STATE)", places[len(places)-1])
+		return "", usagef("there is no journal in %s: has it ever run? (say where its state is with "+
+			"--collector-state FILE=STATE)", places[len(places)-1])
 	case 1:
 		return there[0], nil
 	}

@@ -31,8 +31,8 @@ type mirror struct {
 	names map[string][]string // by directory: files to make
 }
 
-// auditDepot adds a depot to an audit, and the topic whose entries come into it, nil if there is none. The topic is read
-// first, because entries move from there into the depot.
+// auditDepot adds a depot to an audit, and the topic whose entries come into it, nil if there is none. The topic is
+// read first, because entries move from there into the depot.
 func auditDepot(ctx context.Context, sum *audit.Audit, address string, topic *kafka.Address) (err error) {
 	d, err := depot.Open(address, depot.Options{})
 	if err != nil {

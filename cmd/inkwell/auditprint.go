@@ -223,15 +223,17 @@ func findingText(f *audit.Finding, streams int) string {
 			f.Category,
 			n, count(streams, "stream"), dirs)
 	case audit.Copied:
-		return fmt.Sprintf("%s: %s of %s in several directories of one collector: %s (as a multi store writes them: audit its "+
+		return fmt.Sprintf("%s: %s of %s in several directories of one collector: %s (as a multi store writes them: "+
+			"audit its "+
 			"configuration in place of the directory, and what each has to have is looked at by itself)", f.Category, n,
 			count(streams, "stream"), dirs)
 	case audit.Dropped:
-		return fmt.Sprintf("%s: %s set aside by their sender, because the next hop refuses them for ever (inkwell spool cat STATE/spool/refused)", f.Category, n)
+		return fmt.Sprintf("%s: %s set aside by their sender, because the next hop refuses them for ever (inkwell "+
+			"spool cat STATE/spool/refused)", f.Category, n)
 	case audit.Refused:
 		return fmt.Sprintf("%s: %s refused%s", f.Category, n, because)
 	case audit.Lost:
-		return fmt.Sprintf("%s: the open file %s of %s is not there; %s it held are not counted as written", f.Category,
+		return fmt.Sprintf("%s: the open file %s of %s is not there; not counted as written: %s", f.Category,
 			f.File, dirs, n)
 	case audit.Gone:
 		who := "somebody removed them, or the retention of an older version"

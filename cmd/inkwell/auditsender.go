@@ -24,7 +24,8 @@ func (s sender) add(sum *audit.Audit) error {
 		return err
 	}
 	if isCollector(path) {
-		return usagef("--state %s: this is of a collector (give its files as DIR, and for --state the state of a forwarder or the spool of a pipe)", path)
+		return usagef("--state %s: this is of a collector (give its files as DIR, and for --state the state of a "+
+			"forwarder or the spool of a pipe)", path)
 	}
 	positions := false
 	for _, in := range []string{path, filepath.Join(path,
@@ -43,7 +44,8 @@ func (s sender) add(sum *audit.Audit) error {
 		return err
 	}
 	if !positions && spools == 0 {
-		return usagef("--state %s: there are no positions and no spool (give the --state of a forwarder, or the --spool of a pipe)", path)
+		return usagef("--state %s: there are no positions and no spool (give the --state of a forwarder, or the "+
+			"--spool of a pipe)", path)
 	}
 	return nil
 }
@@ -77,7 +79,8 @@ func addPositions(sum *audit.Audit, path string) (there bool, err error) {
 		sum.Acknowledged(stream.ID(p.Stream), p.Category, p.Path, p.Number)
 	}
 	if without > 0 {
-		sum.Notef("%s: positions of a version that gave entries no numbers, so that what became of those entries is not known: %d", path, without)
+		sum.Notef("%s: positions of a version that gave entries no numbers, so that what became of those entries is "+
+			"not known: %d", path, without)
 	}
 	return there || len(journals) > 0, nil
 }

@@ -52,7 +52,8 @@ func (b binDir) plan(program string) (steps []binStep, err error) {
 				return nil, err
 			}
 			if _, err := os.Lstat(b.in(name + keptSuffix)); s.keep && err == nil {
-				return nil, fmt.Errorf("%s exists from an earlier migration, and %s is no link to inkwell: remove the one that is not wanted", b.in(name+keptSuffix), b.in(name))
+				return nil, fmt.Errorf("%s exists from an earlier migration, and %s is no link to inkwell: remove "+
+					"the one that is not wanted", b.in(name+keptSuffix), b.in(name))
 			}
 		}
 		steps = append(steps, s)

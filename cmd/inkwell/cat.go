@@ -83,8 +83,10 @@ func (a *app) cat() *cobra.Command {
 	cmd.Flags().IntVar(&o.tail, "tail", -1, "only this many of the last lines (with -f: before the new ones; 10)")
 	cmd.Flags().BoolVar(&o.merge, "merge", false,
 		"combine the arguments, and the categories in them, by the times at which blocks arrived")
-	cmd.Flags().BoolVar(&o.dedupe, "dedupe", false, "print each numbered entry once, even if several collectors have it")
-	cmd.Flags().StringSliceVar(&o.with, "with", nil, "what to print before each line, with a tab: time (when its block arrived), source (HOST:PATH, or the stream), or "+
+	cmd.Flags().BoolVar(&o.dedupe, "dedupe", false,
+		"print each numbered entry once, even if several collectors have it")
+	cmd.Flags().StringSliceVar(&o.with, "with", nil, "what to print before each line, with a tab: time (when its "+
+		"block arrived), source (HOST:PATH, or the stream), or "+
 		"both: time,source")
 	return cmd
 }

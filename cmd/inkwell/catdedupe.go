@@ -10,7 +10,8 @@ import (
 
 // dedupe has each numbered entry of series printed once. It returns the series in the order in which they are printed:
 // as they are if they are merged, or else as a single one, and how many entries may be printed twice nevertheless.
-func (r *archiveReading) dedupe(ctx context.Context, args []string, merged bool) (list []archive.Series, doubt int64, err error) {
+func (r *archiveReading) dedupe(ctx context.Context, args []string, merged bool) (list []archive.Series, doubt int64,
+	err error) {
 	for _, arg := range args {
 		if err := r.readBooks(arg); err != nil {
 			return nil, 0, err
@@ -46,8 +47,8 @@ func (r *archiveReading) readBooks(arg string) error {
 	return err
 }
 
-// inOrder lists the files of series as they are printed: single files as they are given, those of directories that follow
-// each other by the times at which they begin.
+// inOrder lists the files of series as they are printed: single files as they are given, those of directories that
+// follow each other by the times at which they begin.
 func (r *archiveReading) inOrder(list []archive.Series) (all []*archive.File, err error) {
 	var directories [][]*archive.File
 	for i := range list {

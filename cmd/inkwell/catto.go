@@ -106,7 +106,8 @@ func (a *app) sendAll(ctx context.Context, to server, category string) (proto.Re
 	case err != nil:
 		return 0, fmt.Errorf("read standard input: %w", err)
 	case len(message)+len(category) > catToMax:
-		return 0, fmt.Errorf("the message is longer than %d bytes, which no server takes as one call (to send lines as messages of their own: inkwell pipe)", catToMax)
+		return 0, fmt.Errorf("the message is longer than %d bytes, which no server takes as one call (to send lines "+
+			"as messages of their own: inkwell pipe)", catToMax)
 	}
 	var b proto.Batch
 	b.Append([]byte(category), message)

@@ -70,7 +70,8 @@ func collectFlags(flags *pflag.FlagSet) {
 		"begin new files daily, hourly, never or every 90s, 15m …")
 	flags.Var(checked("00:00", "HH:MM", rotate.ParseClock), "rotate-at",
 		"local time at which daily files begin, and the minute at which hourly ones do")
-	flags.Var(checked("1GB", "size", conf.ParseSize), "max-size", "largest size of a file on disk, never exceeded; 0 = no limit")
+	flags.Var(checked("1GB", "size", conf.ParseSize), "max-size",
+		"largest size of a file on disk, never exceeded; 0 = no limit")
 	flags.Var(checked("sync", "durability", spool.ParseDurability), "durability",
 		"what OK means: sync (on disk), write (survives a killed process), memory")
 	flags.Var(checked("never", "word", store.ParseNewlines), "add-newlines",
@@ -80,7 +81,8 @@ func collectFlags(flags *pflag.FlagSet) {
 		"the same for this machine, and for peers that an --allow names")
 	flags.Int("max-categories", 4096, "largest number of categories at once; further ones go to _overflow")
 	flags.Int("max-connections", 1024, "largest number of connections at once")
-	flags.Var(checked("", "address", parsePublish), "publish", "also copy finished files to `ADDRESS`: s3://BUCKET/PREFIX?endpoint=URL, hdfs://NAMENODE:PORT/PATH or a directory")
+	flags.Var(checked("", "address", parsePublish), "publish", "also copy finished files to `ADDRESS`: "+
+		"s3://BUCKET/PREFIX?endpoint=URL, hdfs://NAMENODE:PORT/PATH or a directory")
 	flags.Var(checked("", "name", parseWho), "who",
 		"the name of this collector in the names of published files (default: the host and four digits)")
 	flags.Var(checked("0", "size", conf.ParseSize), "away-max",

@@ -25,7 +25,8 @@ const defaultPort = 1463
 
 // configured is a collector as a configuration describes it, from a file or from flags.
 type configured struct {
-	name     string // of the subcommand; the state goes into a directory of this name and the port, unless the configuration names it
+	// of the subcommand; the state goes into a directory of this name and the port, unless the configuration names it
+	name     string
 	version  string // for fb303
 	file     string
 	text     string   // of the configuration, in place of a file
@@ -88,11 +89,7 @@ func (a *app) runCollect(parent context.Context, s *configured) error {
 	if err != nil {
 		return err
 	}
-	dirs := []string{state.dir}
-	for _, st := range c.Stores {
-		dirs = append(dirs, fileDirs(st.Sink)...)
-	}
-	if err := acc.make(dirs...); err != nil {
+	if err := acc.make(append(dirsOf(c), state.dir)...); err != nil {
 		return err
 	}
 	if err := acc.makeSocketDirs(s.listen(c, port)); err != nil {
@@ -101,7 +98,8 @@ func (a *app) runCollect(parent context.Context, s *configured) error {
 	state = journalOf(state, s.formerState(c, state, port), log)
 	o := collector.Options{Listen: s.listen(c, port), HTTP: append(slices.Clone(c.HTTP), s.http...),
 		TLS: rpc.TLSFiles(c.TLS), Load: s.load, Fixed: s.file == "", StateRoot: state.root, StateDir: state.dir,
-		Limits: limitsOf(c), Version: s.version, Logger: log, Stats: stats.New(), Events: &a.log.events, Drop: func() error { return acc.serve(s.file) }}
+		Limits: limitsOf(c), Version: s.version, Logger: log, Stats: stats.New(), Events: &a.log.events,
+		Drop: func() error { return acc.serve(s.file) }}
 	began := time.Now()
 	d, err := collector.Open(o)
 	if err != nil {
@@ -112,15 +110,25 @@ func (a *app) runCollect(parent context.Context, s *configured) error {
 		time.Since(began).Round(time.Millisecond))
 	return a.run(ctx, job{log: log, stats: o.Stats, work: d.Run, read: func() reading {
 		s := d.Status()
-		return reading{lines: s.Entries, bytes: s.Bytes, backlog: s.Backlog, note: fmt.Sprintf("%d connections, %d categories", s.Connections, s.Categories)}
+		note := fmt.Sprintf("%d connections, %d categories", s.Connections, s.Categories)
+		return reading{lines: s.Entries, bytes: s.Bytes, backlog: s.Backlog, note: note}
 	}})
+}
+
+// dirsOf returns the directories of the files of a configuration.
+func dirsOf(c *config.Config) (dirs []string) {
+	for _, st := range c.Stores {
+		dirs = append(dirs, fileDirs(st.Sink)...)
+	}
+	return dirs
 }
 
 // limitsOf returns the limits of a configuration.
 func limitsOf(c *config.Config) collector.Limits {
 	return collector.Limits{MaxFrame: c.MaxFrame, MaxTrusted: c.MaxTrusted, MaxEntries: c.MaxEntries,
 		MaxMessage: c.MaxMessage, MaxConnections: c.MaxConnections,
-		MaxPerAddress: perAddress(c.MaxPerAddress), MaxInFlight: c.MaxInFlight, IdleTimeout: c.IdleTimeout, HeaderTimeout: c.HeaderTimeout}
+		MaxPerAddress: perAddress(c.MaxPerAddress), MaxInFlight: c.MaxInFlight, IdleTimeout: c.IdleTimeout,
+		HeaderTimeout: c.HeaderTimeout}
 }
 
 // mistakes returns the errors of a configuration. If it has none but a status, as an empty or unreadable file does, the
@@ -220,7 +228,8 @@ func stateRoot(c *config.Config, lookup func(string) (string, bool)) (string, er
 	}
 	home, err := os.UserHomeDir()
 	if err != nil {
-		return "", fmt.Errorf("find a directory for the journal (set state= in the configuration, or INKWELL_STATE): %w", err)
+		return "", fmt.Errorf(
+			"find a directory for the journal (set state= in the configuration, or INKWELL_STATE): %w", err)
 	}
 	return filepath.Join(home, ".local", "state", "inkwell"), nil
 }

@@ -72,7 +72,8 @@ func (a *app) tell(format string, args ...any) {
 	say(a.screen, "%s\n", a.shownOnScreen(fmt.Sprintf(format, args...)))
 }
 
-// shownOnScreen is a text as standard error shows it: on a terminal without what would control that, as in names of files.
+// shownOnScreen is a text as standard error shows it: on a terminal without what would control that, as in names of
+// files.
 func (a *app) shownOnScreen(text string) string {
 	if a.screen.terminal() {
 		return string(appendVisible(nil, []byte(text)))

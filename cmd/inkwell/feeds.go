@@ -31,7 +31,8 @@ func (f *feedFlags) register(flags *pflag.FlagSet) {
 		"read the systemd journal, selected by words such as `unit=nginx.service category={unit}` (all = every unit), "+
 			"see docs/inputs.md; can be repeated")
 	flags.Var(&wordsValue{add: f.addSyslog}, "syslog",
-		"receive syslog messages at `ADDRESS` (udp://127.0.0.1:514, tcp://…, unix:PATH, unixgram:PATH), which words such as "+
+		"receive syslog messages at `ADDRESS` (udp://127.0.0.1:514, tcp://…, unix:PATH, unixgram:PATH), which words "+
+			"such as "+
 			"category={app} may follow; can be repeated")
 }
 

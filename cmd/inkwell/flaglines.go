@@ -111,11 +111,12 @@ func (l *flagLines) list(name string) []string {
 // flagKey pairs a key of a configuration with the flag that sets it.
 type flagKey struct{ key, flag string }
 
-// keysOf lists the keys of a configuration that flags stand for, by their section: global and file for collect, tail for
-// forward. The other flags have a function below.
+// keysOf lists the keys of a configuration that flags stand for, by their section: global and file for collect, tail
+// for forward. The other flags have a function below.
 var keysOf = map[string][]flagKey{
 	"global": {
-		{"durability", "durability"}, {"journal", "journal"}, {"journal_max", "journal-max"}, {"stream_ttl", "stream-ttl"},
+		{"durability", "durability"}, {"journal", "journal"}, {"journal_max", "journal-max"}, {"stream_ttl",
+			"stream-ttl"},
 		{"max_frame_size", "max-frame"}, {"max_trusted_frame_size", "max-trusted-frame"},
 		{"max_conn", "max-connections"},
 		{"max_categories", "max-categories"}, {"max_conn_per_address", "max-connections-per-address"},

@@ -45,7 +45,8 @@ func (f followed) positionsOf(here, there stateDir, log *slog.Logger) (stateDir,
 		log.Info("positions of an earlier run are used", "state", there.dir, "in place of", here.dir)
 		return there, nil
 	case at.known && other.known && other.time > at.time && !inUse(there.dir):
-		return here, fmt.Errorf("both %s and %s have positions of the files to be followed, and the latter were written later: write state=%[2]s (or --state %[2]s) to go on from there, or remove %[3]s",
+		return here, fmt.Errorf("both %s and %s have positions of the files to be followed, and the latter were "+
+			"written later: write state=%[2]s (or --state %[2]s) to go on from there, or remove %[3]s",
 			here.dir, there.dir, filepath.Join(there.dir, "positions"))
 	}
 	return here, nil
@@ -80,7 +81,8 @@ func (f followed) spoolOf(here, there stateDir, log *slog.Logger) stateDir {
 		return here
 	}
 	if f.waitsIn(here.dir) {
-		log.Warn("entries of an earlier run wait in another spool, too: a start that finds none in this one delivers them", "spool", there.dir, "this one", here.dir)
+		log.Warn("entries of an earlier run wait in another spool, too: a start that finds none in this one delivers "+
+			"them", "spool", there.dir, "this one", here.dir)
 		return here
 	}
 	log.Info("entries of an earlier run wait in another spool: it is used", "spool", there.dir, "in place of", here.dir)
@@ -124,7 +126,8 @@ func journalOf(here, there stateDir, log *slog.Logger) stateDir {
 		return there
 	}
 	if (followed{}).waitsIn(journal) {
-		log.Error("entries of an earlier run wait in another journal, too: start once with state="+there.dir+" to have them written", "state", here.dir)
+		log.Error("entries of an earlier run wait in another journal, too: start once with state="+there.dir+
+			" to have them written", "state", here.dir)
 	}
 	return here
 }

@@ -66,7 +66,9 @@ func (a *app) forward() *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.StringVarP(&file, "config", "c", "", "configuration `FILE` with <tail> blocks and a <store>")
-	flags.StringSliceVar(&o.To, "to", nil, "`HOST[:PORT]` (1463), tls://HOST:PORT or unix:PATH of the next hop, several with commas in order of preference; or where to find them: srv:NAME, dns:NAME:PORT or file:PATH (required)")
+	flags.StringSliceVar(&o.To, "to", nil, "`HOST[:PORT]` (1463), tls://HOST:PORT or unix:PATH of the next hop, "+
+		"several with commas in order of preference; or where to find them: srv:NAME, dns:NAME:PORT or file:PATH "+
+		"(required)")
 	tlsFlags(flags, &o.Calls.TLS)
 	flags.StringVar(&o.StateDir, "state", "", "`DIR` for positions and spool (required)")
 	flags.Var(conf.Value(&o.SpoolMax, "8GiB", "size", conf.ParseSize), "spool-max",
@@ -81,7 +83,8 @@ func (a *app) forward() *cobra.Command {
 	hostFlag(flags, &o.Host)
 	feeds.register(flags)
 	flags.Var(conf.Value(&o.MaxLine, "16MiB", "size", parseLine), "max-line", "split lines that are longer")
-	flags.IntVar(&o.MaxCategories, "max-categories", 4096, "largest number of categories from a {name}; files of further ones are not followed")
+	flags.IntVar(&o.MaxCategories, "max-categories", 4096,
+		"largest number of categories from a {name}; files of further ones are not followed")
 	w.register(flags)
 	return cmd
 }
@@ -162,7 +165,8 @@ func (w *forwarding) configure(cmd *cobra.Command, lookup func(string) (string, 
 		}
 		if o.Once { // otherwise no file system is accessed here, because it may hang
 			if found, err := in.Finds(); err == nil && !found {
-				return fmt.Errorf("%s: %w (--once reads the files that are there: check the name, and write DIR/* for those "+
+				return fmt.Errorf("%s: %w (--once reads the files that are there: check the name, and write DIR/* "+
+					"for those "+
 					"in a directory)", in.Glob, fs.ErrNotExist)
 			}
 		}

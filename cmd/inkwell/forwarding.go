@@ -128,7 +128,8 @@ func (d *forwardDaemon) Detail(ctx context.Context) any {
 // Reload reads the configuration again and returns the outcome.
 func (d *forwardDaemon) Reload(ctx context.Context) error {
 	if d.command.file == "" || d.command.o.Once {
-		return errors.New("there is nothing to read again: it runs on flags, or only once (forward -c FILE reads its file again)")
+		return errors.New("there is nothing to read again: it runs on flags, or only once (forward -c FILE reads its " +
+			"file again)")
 	}
 	outcome := make(chan error, 1)
 	d.mu.Lock()

@@ -65,7 +65,8 @@ func findInputs(root string, journal bool) (f foundInputs) {
 		}
 	}
 	if journal {
-		f.blocks = append(f.blocks, "# The systemd journal: what services print, the kernel, and what is sent to syslog.\n<journal>\ncategory=journal.{unit}\n</journal>\n")
+		f.blocks = append(f.blocks, "# The systemd journal: what services print, the kernel, and what is sent to "+
+			"syslog.\n<journal>\ncategory=journal.{unit}\n</journal>\n")
 		f.names = append(f.names, "the systemd journal")
 	}
 	return f
@@ -106,7 +107,8 @@ func (f *foundInputs) add(p logPlace, glob string, journal bool) {
 		for i := range lines {
 			lines[i] = "#" + lines[i]
 		}
-		head = fmt.Sprintf("# %s%s: the journal below has the same; take the # away, and the journal out, to read the file instead.\n", strings.ToUpper(p.what[:1]), p.what[1:])
+		head = fmt.Sprintf("# %s%s: the journal below has the same; take the # away, and the journal out, to read "+
+			"the file instead.\n", strings.ToUpper(p.what[:1]), p.what[1:])
 	} else if !slices.Contains(f.names, p.what) {
 		f.names = append(f.names, p.what)
 	}

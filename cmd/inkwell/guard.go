@@ -20,8 +20,10 @@ import (
 func guardFlags(flags *pflag.FlagSet) {
 	flags.String("tls-cert", "", "PEM `FILE` with the certificate for tls:// listeners, reloaded when it changes")
 	flags.String("tls-key", "", "PEM `FILE` with its private key")
-	flags.String("tls-ca", "", "PEM `FILE` with the authorities for clients, each of which must then show a certificate")
-	flags.Var(new(allowValue), "allow", "let FROM (a name in its certificate, an address, a range, loopback, unix, *) write CATEGORY, PREFIX* or *; can be "+
+	flags.String("tls-ca", "",
+		"PEM `FILE` with the authorities for clients, each of which must then show a certificate")
+	flags.Var(new(allowValue), "allow", "let FROM (a name in its certificate, an address, a range, loopback, unix, "+
+		"*) write CATEGORY, PREFIX* or *; can be "+
 		"repeated; without it everybody may write everything")
 	httpFlags(flags)
 	flags.Var(checked("256", "count", parsePerAddress), "max-connections-per-address",
@@ -39,8 +41,10 @@ func guardFlags(flags *pflag.FlagSet) {
 
 // httpFlags say where HTTP is answered, and who may see more than /healthz and /readyz.
 func httpFlags(flags *pflag.FlagSet) {
-	flags.StringSlice("http", nil, "`HOST:PORT`, tls://HOST:PORT or unix:PATH on which only HTTP is answered: /healthz, /metrics, /status.json and the page; several times")
-	flags.StringSlice("allow-status", nil, "let `FROM` (as in --allow) read status, metrics and files over HTTP, in addition to this machine; several times")
+	flags.StringSlice("http", nil, "`HOST:PORT`, tls://HOST:PORT or unix:PATH on which only HTTP is answered: "+
+		"/healthz, /metrics, /status.json and the page; several times")
+	flags.StringSlice("allow-status", nil, "let `FROM` (as in --allow) read status, metrics and files over HTTP, in "+
+		"addition to this machine; several times")
 }
 
 // parsePerAddress parses a number of connections.
@@ -114,7 +118,8 @@ func (l *flagLines) checkGuard() error {
 	case secure && files.Cert == "":
 		return usagef("--listen tls://… and --http tls://… need --tls-cert and --tls-key")
 	case !secure && files != rpc.TLSFiles{}:
-		return usagef("--tls-cert, --tls-key and --tls-ca are for --listen tls://HOST:PORT or --http tls://HOST:PORT, and there is none")
+		return usagef("--tls-cert, --tls-key and --tls-ca are for --listen tls://HOST:PORT or --http " +
+			"tls://HOST:PORT, and there is none")
 	}
 	if err := pair(files); err != nil {
 		return err
@@ -142,7 +147,8 @@ func isTLS(addr string) bool { return strings.HasPrefix(addr, "tls://") }
 
 // tlsFlags are the TLS flags of a client.
 func tlsFlags(flags *pflag.FlagSet, files *rpc.TLSFiles) {
-	flags.StringVar(&files.CA, "tls-ca", "", "PEM `FILE` with the authorities for tls:// servers (default those of the system)")
+	flags.StringVar(&files.CA, "tls-ca", "",
+		"PEM `FILE` with the authorities for tls:// servers (default those of the system)")
 	flags.StringVar(&files.Cert, "tls-cert", "",
 		"PEM `FILE` with the certificate to show to a tls:// server, reloaded when it changes")
 	flags.StringVar(&files.Key, "tls-key", "", "PEM `FILE` with its private key")

@@ -98,7 +98,7 @@ Others get only its own verdict, to which thresholds do not apply.`,
 		"how long the oldest entry may wait for its store or next hop", parseSeconds, true)
 	limit(&o.limits.Store, "spool", "80%,95%", "how full a journal or spool may be", parsePercent, true)
 	limit(&o.limits.Disk, "disk", "10%,3%", "how much of a disk must be free", parsePercent, false)
-	limit(&o.limits.Certificate, "certificate", "14d,2d", "how long certificates must still be valid", parseSeconds, false)
+	limit(&o.limits.Certificate, "certificate", "14d,2d", "how long certificates must be valid", parseSeconds, false)
 	flags.Var(conf.Value(&o.format, "nagios", "word", parseHealthFormat), "format", "nagios, or json: one object")
 	flags.Var(conf.Value(&o.timeout, "10s", "duration", parsePeriod), "timeout", "how long a daemon may take to answer")
 	tlsFlags(flags, &a.tls)

@@ -86,8 +86,9 @@ func (a *app) initForward() *cobra.Command {
 containers, the systemd journal, and, where there is no journal, the files of syslog. Without --to
 it sends to a collector on this machine, if there is one; otherwise it asks, if it runs on a
 terminal.`,
-		Example: "  inkwell init forward --to logs.example.com\n  inkwell init forward --to tls://logs.example.com:1464 -o forward.conf",
-		Args:    exactly(),
+		Example: "  inkwell init forward --to logs.example.com\n  inkwell init forward --to " +
+			"tls://logs.example.com:1464 -o forward.conf",
+		Args: exactly(),
 		RunE: func(*cobra.Command, []string) error {
 			text, err := a.forwarderText(o)
 			if err != nil {
@@ -97,7 +98,8 @@ terminal.`,
 		},
 	}
 	o.flags(cmd, "forward")
-	cmd.Flags().StringVar(&o.to, "to", "", "`HOST[:PORT]` (1463), tls://HOST:PORT or unix:PATH of the collector, or srv:NAME, dns:NAME:PORT or file:PATH")
+	cmd.Flags().StringVar(&o.to, "to", "", "`HOST[:PORT]` (1463), tls://HOST:PORT or unix:PATH of the collector, or "+
+		"srv:NAME, dns:NAME:PORT or file:PATH")
 	return cmd
 }
 
@@ -161,14 +163,17 @@ func (a *app) forwarderText(o *initOptions) (string, error) {
 	}
 	found := findInputs(o.root, hasJournal(o.root))
 	if o.nothing = len(found.blocks) == 0; o.nothing {
-		found.blocks = []string{"# No logs were found in the usual places. Name yours, and remove the # of each line:\n" +
-			"#<tail>\n#category=app\n#path=/srv/app/log/*.log\n#</tail>\n"}
+		found.blocks = []string{
+			"# No logs were found in the usual places. Name yours, and remove the # of each line:\n" +
+				"#<tail>\n#category=app\n#path=/srv/app/log/*.log\n#</tail>\n"}
 	}
 	if len(found.names) > 0 {
 		say(a.screen, "found %s\n", strings.Join(found.names, ", "))
 	}
 	for _, path := range found.unread {
-		say(a.screen, "%s cannot be read by this user: run the forwarder as a user who can (on Debian one in the group adm)\n", path)
+		say(a.screen,
+			"%s cannot be read by this user: run the forwarder as a user who can (on Debian one in the group adm)\n",
+			path)
 	}
 	return `inkwell 1
 # A forwarder follows logs and sends their lines to a collector.
@@ -267,7 +272,8 @@ func (a *app) writeInitial(o *initOptions, name, text string) error {
 		path = filepath.Join(dir, name+".conf")
 	}
 	if _, err := os.Lstat(path); err == nil && !o.force {
-		return fmt.Errorf("%s exists already and was not changed (write another with -o FILE, or overwrite it with --force)", path)
+		return fmt.Errorf("%s exists already and was not changed (write another with -o FILE, or overwrite it with "+
+			"--force)", path)
 	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -295,7 +301,8 @@ func (a *app) writeInitial(o *initOptions, name, text string) error {
 
 // next returns the command that starts what the configuration in path describes.
 func (o *initOptions) next(a *app, name, path string) string {
-	if unit := "inkwell-" + name; a.uid() == 0 && filepath.Dir(path) == "/etc/inkwell" && hasUnit(o.root, unit+".service") {
+	if unit := "inkwell-" + name; a.uid() == 0 && filepath.Dir(path) == "/etc/inkwell" &&
+		hasUnit(o.root, unit+".service") {
 		return "systemctl enable --now " + unit
 	}
 	return fmt.Sprintf("inkwell %s -c %s", name, path)

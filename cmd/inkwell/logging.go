@@ -37,7 +37,8 @@ func (l *logging) flags(flags *pflag.FlagSet) {
 		"lowest level that is logged: debug, info, warn or error")
 	flags.Var(conf.Value(&l.format, string(textLog), "word", parseLogFormat), "log-format",
 		"text, or json: one object per line")
-	flags.StringVar(&l.path, "log-file", "", fmt.Sprintf("log to this `FILE`, which is rotated at %d MB, with %d old ones kept (default standard error)",
+	flags.StringVar(&l.path, "log-file", "", fmt.Sprintf(
+		"log to this `FILE`, which is rotated at %d MB, with %d old ones kept (default standard error)",
 		logFileMegabytes, logFileBackups))
 }
 

@@ -52,6 +52,7 @@ func TestUsageErrors(t *testing.T) {
 		want      string // of standard error
 	}{
 		{"", "colect", "did you mean collect?"},
+		{"", "foo", "unknown command \"foo\"\n"},
 		{"", "collect", "--dir DIR is missing"},
 		{"", "collect --dir d extra", `"extra" is one argument too many`},
 		{"", "collect --dir d --max-size lots", "256MiB"},

@@ -32,9 +32,10 @@ type migrateOptions struct {
 
 func (a *app) migrate() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:     "migrate scribed",
-		Short:   "replace another program by Inkwell, or restore it",
-		Long:    "migrate replaces another program on this machine by Inkwell, after it has shown what that changes, and can restore it.",
+		Use:   "migrate scribed",
+		Short: "replace another program by Inkwell, or restore it",
+		Long: "migrate replaces another program on this machine by Inkwell, after it has shown what that changes, " +
+			"and can restore it.",
 		Example: "  inkwell migrate scribed\n  inkwell migrate scribed --apply",
 		Args:    unknownCommand,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
@@ -77,7 +78,8 @@ that the original does not read.`,
 	}
 	cmd.Flags().StringVarP(&o.file, "config", "c", "",
 		"configuration `FILE` of scribed (default: the first of the usual places, "+scribedConfig+" …)")
-	cmd.Flags().StringVar(&o.bin, "bin", "", "`DIR` of the programs (default: that of the scribed in PATH, or /usr/local/bin)")
+	cmd.Flags().StringVar(&o.bin, "bin", "",
+		"`DIR` of the programs (default: that of the scribed in PATH, or /usr/local/bin)")
 	cmd.Flags().BoolVar(&o.apply, "apply", false, "make the change")
 	cmd.Flags().BoolVar(&o.back, "back", false, "restore the old programs")
 	return cmd
@@ -133,7 +135,8 @@ func (m *migration) forth(apply bool) error {
 		return err
 	}
 	w := tabwriter.NewWriter(m.a.output(), 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "journal\t%s\tis created by the first start: entries that were answered OK wait there for their stores\n",
+	fmt.Fprintf(w,
+		"journal\t%s\tis created by the first start: entries that were answered OK wait there for their stores\n",
 		state.dir)
 	for _, s := range steps {
 		fmt.Fprintf(w, "program\t%s\t%s\n", filepath.Join(m.bin.path, s.name), s.text(m.program))
@@ -150,7 +153,9 @@ func (m *migration) forth(apply bool) error {
 	}
 	say(m.a.stdout, "done. To undo it: inkwell migrate scribed --back%s\n", m.again())
 	if m.runs() {
-		say(m.a.stdout, "next: a server still runs on port %d; stop it, scribe_ctrl stop %[1]d, and start scribed as before\n", m.port())
+		say(m.a.stdout,
+			"next: a server still runs on port %d; stop it, scribe_ctrl stop %[1]d, and start scribed as before\n",
+			m.port())
 	} else {
 		say(m.a.stdout, "next: start scribed as before, or: scribed -c %s\n", m.file)
 	}
@@ -215,7 +220,8 @@ func (m *migration) held() (texts []string, err error) {
 				return texts, err
 			}
 			if n > 0 {
-				texts = append(texts, fmt.Sprintf("%s: %d bytes wait that the original does not read: see \"Going back\" in docs/migrating-from-scribe.md", path, n))
+				texts = append(texts, fmt.Sprintf("%s: %d bytes wait that the original does not read: see \"Going "+
+					"back\" in docs/migrating-from-scribe.md", path, n))
 			}
 		}
 	}

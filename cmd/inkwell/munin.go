@@ -41,7 +41,8 @@ var muninGraphs = []muninGraph{
 			for _, r := range s.Refused {
 				refused += r.Count
 			}
-			return []muninValue{{field: "received", label: "received", value: float64(s.Received.Entries), derive: true},
+			return []muninValue{{field: "received", label: "received", value: float64(s.Received.Entries),
+				derive: true},
 				{field: "refused", label: "refused or lost", value: float64(refused), derive: true}}
 		}},
 	{"bytes", "bytes", "bytes per ${graph_period}", "--base 1024 -l 0",
@@ -76,7 +77,8 @@ var muninGraphs = []muninGraph{
 	{"disk", "free disk", "% free", "--base 1000 -l 0 -u 100",
 		func(s *status.Status, t status.Thresholds) (list []muninValue) {
 			for i, d := range s.Disks {
-				list = append(list, muninValue{field: fmt.Sprintf("disk%d", i), label: d.Path, value: 100 * d.Fraction(),
+				list = append(list, muninValue{field: fmt.Sprintf("disk%d", i), label: d.Path,
+					value:   100 * d.Fraction(),
 					warning: muninNumber(100*t.Disk.Warning) + ":", critical: muninNumber(100*t.Disk.Critical) + ":"})
 			}
 			return list

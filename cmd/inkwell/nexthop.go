@@ -57,7 +57,9 @@ func readForwarding(file string, flags func() (string, error)) (*config.Config, 
 		return nil, nextHop{}, err
 	}
 	if len(c.Stores) != 1 {
-		return nil, nextHop{}, fmt.Errorf("%s: %d <store> blocks, want one, of type network or buffer (send to an inkwell scribed for more)", file, len(c.Stores))
+		return nil, nextHop{}, fmt.Errorf(
+			"%s: %d <store> blocks, want one, of type network or buffer (send to an inkwell scribed for more)", file,
+			len(c.Stores))
 	}
 	hop, err := hopOf(c.Stores[0])
 	if err != nil {
@@ -69,18 +71,21 @@ func readForwarding(file string, flags func() (string, error)) (*config.Config, 
 func hopOf(s *config.Store) (nextHop, error) {
 	sink, hop := s.Sink, nextHop{}
 	if b, ok := sink.(config.Buffer); ok {
-		sink, hop.spooled, hop.spoolMax, hop.spool, hop.exact = b.Primary, true, b.SpoolMax, b.SpoolDir, b.SpoolDir != ""
+		sink, hop.spooled, hop.spoolMax, hop.spool, hop.exact = b.Primary, true, b.SpoolMax, b.SpoolDir,
+			b.SpoolDir != ""
 		f, ok := b.Secondary.(config.File)
 		switch {
 		case ok:
 			hop.spool = f.Dir
 		case !hop.exact:
-			return hop, errors.New("what cannot be sent is kept on disk: want spool_dir=DIR, or a <secondary> with type=file and a file_path")
+			return hop, errors.New("what cannot be sent is kept on disk: want spool_dir=DIR, or a <secondary> with " +
+				"type=file and a file_path")
 		}
 	}
 	n, ok := sink.(config.Network)
 	if !ok || n.Mapping != nil {
-		return hop, errors.New("inputs are sent over the network: want a <store> of type network, or a buffer with such a primary (send to an inkwell scribed for more)")
+		return hop, errors.New("inputs are sent over the network: want a <store> of type network, or a buffer with " +
+			"such a primary (send to an inkwell scribed for more)")
 	}
 	hop.to, hop.calls = n.Addrs, forwarder.Calls{Timeout: n.Timeout, Max: n.MaxBatch, MaxAge: n.MaxAge,
 		Quarantine: n.Quarantine, Shuffle: n.Shuffle, Spread: n.Spread, TLS: rpc.TLSFiles(n.TLS)}

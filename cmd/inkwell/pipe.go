@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"inkwell/forwarder"
 	"inkwell/forwarder/ctl"
@@ -62,9 +63,15 @@ second counts as the first.`,
 			return a.runPipe(cmd, o, spools)
 		},
 	}
-	flags := cmd.Flags()
-	flags.StringVarP(&file, "config", "c", "", "configuration `FILE` with a <pipe> block and a <store>")
-	flags.StringSliceVar(&o.To, "to", nil, "`HOST[:PORT]` (1463), tls://HOST:PORT or unix:PATH of the next hop, several with commas in order of preference; or where to find them: srv:NAME, dns:NAME:PORT or file:PATH (required)")
+	pipeFlags(cmd.Flags(), o)
+	cmd.Flags().StringVarP(&file, "config", "c", "", "configuration `FILE` with a <pipe> block and a <store>")
+	cmd.Flags().BoolVar(&echo, "echo", false, "copy the input to standard output")
+	return cmd
+}
+
+func pipeFlags(flags *pflag.FlagSet, o *forwarder.PipeOptions) {
+	flags.StringSliceVar(&o.To, "to", nil, "`HOST[:PORT]` (1463), tls://HOST:PORT or unix:PATH of the next hop, "+
+		"several with commas by preference; or srv:NAME, dns:NAME:PORT or file:PATH, which name them (required)")
 	tlsFlags(flags, &o.Calls.TLS)
 	flags.StringVar(&o.SpoolDir, "spool", "", "`DIR` for lines that cannot be sent now (default memory only)")
 	flags.Var(conf.Value(&o.SpoolMax, "1GiB", "size", conf.ParseSize), "spool-max",
@@ -73,10 +80,8 @@ second counts as the first.`,
 		"when memory and spool are full: block (the writer waits) or drop (discard and count)")
 	prefixFlag(flags, &o.Prefix)
 	hostFlag(flags, &o.Host)
-	flags.BoolVar(&echo, "echo", false, "copy the input to standard output")
 	flags.Var(conf.Value(&o.DrainTimeout, "10s", "duration", parseDrain), "drain-timeout",
 		"how long to wait for the network at the end of the input")
-	return cmd
 }
 
 // configurePipe fills o from the configuration. An address and a spool that were given by flags override it. It returns

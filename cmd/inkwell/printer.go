@@ -123,7 +123,8 @@ func appendVisible(dst, text []byte) []byte {
 		switch {
 		case r == utf8.RuneError && n == 1, r < 0x20 && r != '\n' && r != '\t', r == 0x7f:
 			dst = fmt.Appendf(dst, `\x%02x`, text[0])
-		case r >= 0x80 && r < 0xa0, r >= 0x202a && r <= 0x202e, r >= 0x2066 && r <= 0x2069: // and what turns the direction of writing
+		// and what changes the direction of writing
+		case r >= 0x80 && r < 0xa0, r >= 0x202a && r <= 0x202e, r >= 0x2066 && r <= 0x2069:
 			dst = fmt.Appendf(dst, `\u%04x`, r)
 		default:
 			dst = append(dst, text[:n]...)

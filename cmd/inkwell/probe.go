@@ -192,7 +192,8 @@ func (p *prober) health(ctx context.Context, to server, why *httpError) status.V
 	level, text, ok := strings.Cut(strings.TrimSpace(string(body[:min(len(body), maxText)])), ": ")
 	l := status.Level(level)
 	if !ok || !slices.Contains([]status.Level{status.Good, status.Warning, status.Critical}, l) {
-		return verdictOf(unknown, why.text, "ask it from its own machine, or give this one an <allow> block with status=yes")
+		return verdictOf(unknown, why.text,
+			"ask it from its own machine, or give this one an <allow> block with status=yes")
 	}
 	return verdictOf(l, text, "ask it from its own machine, or with status=yes in an <allow> block, for more")
 }

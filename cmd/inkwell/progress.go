@@ -25,7 +25,8 @@ type progress struct {
 	unitless    bool   // done and whole are not bytes
 }
 
-// progress returns the progress of a task that prints when it is done, after end. whole is 0 if at or step will tell it.
+// progress returns the progress of a task that prints when it is done, after end. whole is 0 if at or step will tell
+// it.
 func (a *app) progress(whole int64) *progress {
 	if !a.screen.terminal() {
 		return nil

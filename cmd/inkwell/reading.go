@@ -33,7 +33,8 @@ const timeHelp = "14:00, yesterday, '2026-11-29 14:00', 2h (ago), 2026-11-29T14:
 // flags defines the flags by which files and entries are selected.
 func (s *selection) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&s.since, "since", "", "what arrived since this time, exact to a block (1 MiB or ten seconds): "+timeHelp)
+	f.StringVar(&s.since, "since", "",
+		"what arrived since this time, exact to a block (1 MiB or ten seconds): "+timeHelp)
 	f.StringVar(&s.until, "until", "", "what arrived until this time")
 	f.StringArrayVar(&s.sources, "source", nil,
 		"what comes from this source: a pattern for HOST, PATH, HOST:PATH or a stream, as in 'web1*'; can be repeated")
@@ -197,9 +198,11 @@ func (r *archiveReading) series(ctx context.Context, args []string, below bool) 
 }
 
 func noFiles(arg string) error {
-	return fmt.Errorf("%s: there are no files of a collector yet (what it receives is in a file some ten seconds later)", arg)
+	return fmt.Errorf("%s: there are no files of a collector yet (what it receives is in a file some ten seconds "+
+		"later)", arg)
 }
 
 func notACategory(arg string) error {
-	return fmt.Errorf("%s: this directory holds categories; give the directory of one, as in DIR/CATEGORY (inkwell ls shows them)", arg)
+	return fmt.Errorf("%s: this directory holds categories; give the directory of one, as in DIR/CATEGORY (inkwell "+
+		"ls shows them)", arg)
 }

@@ -24,7 +24,8 @@ const (
 	rotatelogsEcho = 4
 )
 
-const rotatelogsSynopsis = "[-vlfDtTec] [-L linkname] [-p prog] [-n number] <logfile> {<rotation time in seconds>|<rotation size>(B|K|M|G)} [offset minutes from UTC]"
+const rotatelogsSynopsis = "[-vlfDtTec] [-L linkname] [-p prog] [-n number] <logfile> {<rotation time in " +
+	"seconds>|<rotation size>(B|K|M|G)} [offset minutes from UTC]"
 
 const rotatelogsHelp = `rotatelogs writes its standard input into files, as Apache's rotatelogs does, by the same arguments. A file is changed at the end of
 each rotation time, or before the line that would make it larger than the rotation size; both can be given, the time first. Without a %

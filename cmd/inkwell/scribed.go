@@ -52,9 +52,11 @@ func (s *configured) flags(flags *pflag.FlagSet) {
 	flags.IntVarP(&s.port, "port", "p", 0, "`PORT` to listen on, if the file names none")
 	flags.StringVarP(&s.file, "config", "c", "", "configuration `FILE` (default "+scribedConfig+")")
 	userFlag(flags, &s.user)
-	flags.StringSliceVar(&s.http, "http", nil, "`HOST:PORT`, tls://HOST:PORT or unix:PATH on which only HTTP is answered, in addition to http= of the file; several times")
-	flags.StringVar(&s.host, "listen", "", "`HOST` to listen on (default all interfaces for an old configuration, 127.0.0.1 for one that begins with "+
-		"'inkwell 1')")
+	flags.StringSliceVar(&s.http, "http", nil, "`HOST:PORT`, tls://HOST:PORT or unix:PATH on which only HTTP is "+
+		"answered, in addition to http= of the file; several times")
+	flags.StringVar(&s.host, "listen", "",
+		"`HOST` to listen on (default all interfaces for an old configuration, 127.0.0.1 for one that begins with "+
+			"'inkwell 1')")
 }
 
 // exactlyOneOf checks the number of arguments.

@@ -85,7 +85,8 @@ func spoolsIn(path string) (dirs []string, err error) {
 		return err
 	})
 	if err == nil && len(dirs) == 0 {
-		err = fmt.Errorf("%s: there is no spool and no journal (give the --spool or --state of a pipe or forwarder, the --dir or --state of a collector, or the file_path of a server's <secondary>)", path)
+		err = fmt.Errorf("%s: there is no spool and no journal (give the --spool or --state of a pipe or forwarder, "+
+			"the --dir or --state of a collector, or the file_path of a server's <secondary>)", path)
 	}
 	return dirs, err
 }
@@ -115,7 +116,7 @@ func (a *app) spoolList() *cobra.Command {
 		Use:   "ls DIR",
 		Short: "list the segments",
 		Long: `ls lists the segments of all spools and journals in DIR and below it, oldest first, with the
-offsets at which they begin and end. If there are several, a line before each names it.`,
+offsets at which they begin and end. If DIR is not itself the only one, a line before each names it.`,
 		Example: "  inkwell spool ls /var/lib/inkwell\n  inkwell spool ls /var/spool/scribe",
 		Args:    exactly("DIR"),
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -123,8 +124,16 @@ offsets at which they begin and end. If there are several, a line before each na
 			if err != nil {
 				return err
 			}
+			named := len(dirs) > 1 || dirs[0] != filepath.Clean(args[0])
 			for i, path := range dirs {
-				if err := a.listSpool(path, i, len(dirs)); err != nil {
+				heading := ""
+				if named {
+					heading = printable(path) + ":\n"
+				}
+				if i > 0 {
+					heading = "\n" + heading
+				}
+				if err := a.listSpool(path, heading); err != nil {
 					return fmt.Errorf("list %s: %w", path, err)
 				}
 			}
@@ -133,8 +142,8 @@ offsets at which they begin and end. If there are several, a line before each na
 	}
 }
 
-// listSpool lists the segments of spool number i.
-func (a *app) listSpool(path string, i, of int) error {
+// listSpool lists the segments of a spool below a heading.
+func (a *app) listSpool(path, heading string) error {
 	dir, err := faultfs.OpenDir(path, nil)
 	if err != nil {
 		return err
@@ -145,14 +154,8 @@ func (a *app) listSpool(path string, i, of int) error {
 		return err
 	}
 	w := a.output()
-	if of > 1 {
-		gap := "\n"
-		if i == 0 {
-			gap = ""
-		}
-		if _, err := fmt.Fprintf(w, "%s%s:\n", gap, printable(path)); err != nil {
-			return err
-		}
+	if _, err := io.WriteString(w, heading); err != nil {
+		return err
 	}
 	return listSegments(w, segments)
 }

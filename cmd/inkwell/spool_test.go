@@ -206,6 +206,12 @@ func TestSpoolsBelowADirectory(t *testing.T) {
 	if r := inkwell(t, nil, "spool", "cat", dir); r.code != 0 || r.stdout != "one\n" {
 		t.Errorf("the only spool: %+v", r)
 	}
+	if r := inkwell(t, nil, "spool", "ls", dir); r.code != 0 || !strings.HasPrefix(r.stdout, one+":\n") {
+		t.Errorf("ls of the only spool: %+v", r)
+	}
+	if r := inkwell(t, nil, "spool", "ls", one); r.code != 0 || strings.Contains(r.stdout, one+":") {
+		t.Errorf("ls of itself: %+v", r)
+	}
 	writeSpool(t, two, 0, []string{"db two\n"})
 	r := inkwell(t, nil, "spool", "ls", dir)
 	if r.code != 0 || !strings.HasPrefix(r.stdout, two+":\n") || !strings.Contains(r.stdout, "\n\n"+one+":\n") || strings.Count(r.stdout, "waiting") != 2 {

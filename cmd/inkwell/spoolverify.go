@@ -102,7 +102,9 @@ func printReport(to io.Writer, path string, r spool.Report) error {
 	fmt.Fprintf(w, "waiting\t%d entries\n", r.Waiting)
 	fmt.Fprintf(w, "acknowledged\tup to %d of %d\n", r.Acked, r.End)
 	if r.TornBytes > 0 {
-		fmt.Fprintf(w, "torn\t%d bytes of a write that never came to its end; a start cuts them off and keeps them as .torn\n", r.TornBytes)
+		fmt.Fprintf(w,
+			"torn\t%d bytes of a write that never came to its end; a start cuts them off and keeps them as .torn\n",
+			r.TornBytes)
 	}
 	for _, name := range r.Aside {
 		fmt.Fprintf(w, "set aside\t%s\n", name)

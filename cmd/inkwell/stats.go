@@ -66,16 +66,20 @@ Exit codes: 0 counted, 1 failed or damaged, 2 the command line is wrong, 3 the c
 	o.lineFlags(cmd, "combined", "the format of the lines: combined, common, json, logfmt, syslog, regexp=PATTERN")
 	f := cmd.Flags()
 	f.StringSliceVar(&o.by, "by", []string{"url"}, "the fields that make the key")
-	f.Var(conf.Value(&o.every, "0", "duration", conf.ParseDuration), "every", "count each period of this length separately; 0 = everything together")
-	f.BoolVarP(&o.live, "follow", "f", false, "count what arrives from now on, or from --since on, and print the table again every two seconds")
+	f.Var(conf.Value(&o.every, "0", "duration", conf.ParseDuration), "every",
+		"count each period of this length separately; 0 = everything together")
+	f.BoolVarP(&o.live, "follow", "f", false,
+		"count what arrives from now on, or from --since on, and print the table again every two seconds")
 	f.BoolVar(&o.fold, "fold", false, "replace numbers and ids in the paths of URLs by {n}")
 	f.IntVar(&o.top, "top", 50, "print only this many keys, the most frequent; 0 = all")
 	f.StringVar(&o.output, "output", "text", "text, csv or json")
-	f.StringVar(&o.failIf, "fail-if", "", "end with 3 if this holds for all lines together: failures, count, rate, avg, p50, p95, p99 or max, then < or >, "+
+	f.StringVar(&o.failIf, "fail-if", "", "end with 3 if this holds for all lines together: failures, count, rate, "+
+		"avg, p50, p95, p99 or max, then < or >, "+
 		"then a number; % means of all lines, as in 'failures>1%'")
 	f.StringVar(&o.status, "status", "status", "the field with the status")
 	f.StringVar(&o.bytes, "bytes", "bytes", "the field with the size")
-	f.StringVar(&o.took, "took", "duration", "the field with the duration: microseconds, seconds with a decimal point, or with a unit as in 5ms")
+	f.StringVar(&o.took, "took", "duration",
+		"the field with the duration: microseconds, seconds with a decimal point, or with a unit as in 5ms")
 	return cmd
 }
 
@@ -158,7 +162,8 @@ func (a *app) countOnce(ctx context.Context, r *archiveReading, args []string, o
 }
 
 // countSeries counts all files, parts of them beside each other.
-func (a *app) countSeries(ctx context.Context, r *archiveReading, list []archive.Series, o *statsFlags) (*tally.Tally, error) {
+func (a *app) countSeries(ctx context.Context, r *archiveReading, list []archive.Series, o *statsFlags) (*tally.Tally,
+	error) {
 	bar := a.progress(bytesOf(list))
 	defer bar.end()
 	r.Progress = bar.add

@@ -37,7 +37,8 @@ func (a *app) follow(ctx context.Context, r *archiveReading, args []string, o *s
 	if err != nil {
 		return nil, usageError{err}
 	}
-	l := &liveCount{a: a, r: r, o: o, every: time.Second / 4, counter: &counter{reader: reader, o: o, tally: new(tally.Tally)}}
+	l := &liveCount{a: a, r: r, o: o, every: time.Second / 4,
+		counter: &counter{reader: reader, o: o, tally: new(tally.Tally)}}
 	var finders []*archive.Finder
 	for _, arg := range args {
 		if archive.InDepot(arg) {
@@ -68,7 +69,8 @@ func (a *app) follow(ctx context.Context, r *archiveReading, args []string, o *s
 	return l.counter.tally, nil
 }
 
-// look counts what is new. Series that were not there before are begun behind so many of their last lines, -1 = with all.
+// look counts what is new. Series that were not there before are begun behind so many of their last lines, -1 = with
+// all.
 func (l *liveCount) look(ctx context.Context, finders []*archive.Finder, begin int) error {
 	for _, finder := range finders {
 		list, err := finder.New()

@@ -29,7 +29,8 @@ func (a *app) printCounts(sum *tally.Tally, o *statsFlags) error {
 		return enc.Encode(rows)
 	case "csv":
 		w := csv.NewWriter(a.output())
-		if err := w.Write([]string{"key", "count", "failures", "per_second", "bytes", "timed", "min", "avg", "p50", "p95", "p99", "max"}); err != nil {
+		if err := w.Write([]string{"key", "count", "failures", "per_second", "bytes", "timed", "min", "avg", "p50",
+			"p95", "p99", "max"}); err != nil {
 			return err
 		}
 		for i := range rows {
@@ -107,7 +108,8 @@ func parseThreshold(text string) (l threshold, err error) {
 	}
 	k := strings.IndexAny(text, "<>")
 	if k < 0 {
-		return l, fmt.Errorf("--fail-if %q: want one of failures, count, rate, avg, p50, p95, p99, max, then < or >, then a number, as in 'failures>1%%' or 'p95>0.5'", text)
+		return l, fmt.Errorf("--fail-if %q: want one of failures, count, rate, avg, p50, p95, p99, max, then < or >, "+
+			"then a number, as in 'failures>1%%' or 'p95>0.5'", text)
 	}
 	bound, percent := strings.CutSuffix(strings.TrimSpace(text[k+1:]), "%")
 	l = threshold{what: strings.TrimSpace(text[:k]), above: text[k] == '>', percent: percent}
@@ -115,7 +117,9 @@ func parseThreshold(text string) (l threshold, err error) {
 		return l, fmt.Errorf("--fail-if %q: %q is no number", text, bound)
 	}
 	if _, ok := l.measure(tally.Row{}); !ok || percent && l.what != "failures" {
-		return l, fmt.Errorf("--fail-if %q: there is no %q (failures, count, rate, avg, p50, p95, p99, max; %% goes with failures)", text, l.what)
+		return l, fmt.Errorf(
+			"--fail-if %q: there is no %q (failures, count, rate, avg, p50, p95, p99, max; %% goes with failures)",
+			text, l.what)
 	}
 	return l, nil
 }

@@ -156,9 +156,10 @@ func (v *topView) partitions() *cells {
 		}
 		seen[t.Group+" "+t.Name] = true
 		for _, one := range t.Partitions {
-			rows = append(rows, topRow{float64(one.Lag), []string{humanize.Comma(one.Lag), humanize.Comma(one.Committed),
-				humanize.Comma(one.End), cmp.Or(printable(one.Owner), "nobody"),
-				printable(fmt.Sprintf("%s %d", t.Name, one.Number))}})
+			rows = append(rows, topRow{float64(one.Lag),
+				[]string{humanize.Comma(one.Lag), humanize.Comma(one.Committed),
+					humanize.Comma(one.End), cmp.Or(printable(one.Owner), "nobody"),
+					printable(fmt.Sprintf("%s %d", t.Name, one.Number))}})
 		}
 	}
 	return &cells{[]string{"lag", "committed", "end", "owner", "PARTITION"}, sorted(rows)}

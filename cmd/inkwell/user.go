@@ -78,7 +78,8 @@ func (a *app) account(text string) (*account, error) {
 	case uid == acc.uid:
 		return nil, nil
 	case uid != 0:
-		return nil, fmt.Errorf("user %s: only root can become another user, this process runs as user %d (start it as root, or without the user)", text, uid)
+		return nil, fmt.Errorf("user %s: only root can become another user, this process runs as user %d (start it "+
+			"as root, or without the user)", text, uid)
 	}
 	return acc, nil
 }

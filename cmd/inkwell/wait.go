@@ -102,7 +102,8 @@ func (a *app) waitFor(ctx context.Context, path string, during archive.Span, tim
 		}
 		if !c.Marked && !told {
 			told = true
-			a.tell("inkwell wait: there are no done markers in %s yet (collect --done-markers or --layout hive makes them)",
+			a.tell("inkwell wait: there are no done markers in %s yet (collect --done-markers or --layout hive makes "+
+				"them)",
 				path)
 		}
 		pause := min(max(time.Second, waitShare*time.Since(looking)), longestWait)

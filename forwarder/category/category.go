@@ -40,7 +40,8 @@ func ParseKnown(text string, known ...string) (*Template, error) {
 	}
 	for _, name := range t.names {
 		if !slices.Contains(known, name) {
-			return nil, fmt.Errorf("category %s: {%s} is not known here, but {%s}", text, name, strings.Join(known, "}, {"))
+			return nil, fmt.Errorf("category %s: {%s} is not known here, but {%s}", text, name, strings.Join(known,
+				"}, {"))
 		}
 	}
 	return t, nil

@@ -6,13 +6,13 @@ import (
 	"time"
 )
 
-// jumpEvery is the least time between two gaps at which journalctl is started again. Journals of which this user may not read all have
-// many gaps.
+// jumpEvery is the least time between two gaps at which journalctl is started again. Journals of which this user may
+// not read all have many gaps.
 const jumpEvery = time.Minute
 
-// jumps says whether entries are missing before e that another child may show. journald numbers the entries of all its files without
-// gaps, and a child that starts while journald renames a file does not find that file. So a gap is looked at once more; if it is still
-// there, the entries in it are gone, or belong to somebody else.
+// jumps says whether entries are missing before e that another child may show. journald numbers the entries of all its
+// files without gaps, and a child that starts while journald renames a file does not find that file. So a gap is looked
+// at once more; if it is still there, the entries in it are gone, or belong to somebody else.
 func (in *Input) jumps(e *entry) bool {
 	id, last, ok := sequence(in.last.cursor)
 	of, n, same := sequence(e.cursor)

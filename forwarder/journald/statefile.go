@@ -176,7 +176,8 @@ func ReadPositions(stateDir string) (list []Position, bad int, err error) {
 		return nil, 0, err
 	}
 	for _, e := range entries {
-		if !strings.HasPrefix(e.Name(), statePrefix) || filepath.Ext(e.Name()) != "" { // .corrupt, and what a write leaves
+		// .corrupt, and what a write leaves
+		if !strings.HasPrefix(e.Name(), statePrefix) || filepath.Ext(e.Name()) != "" {
 			continue
 		}
 		var s stateFile

@@ -1,14 +1,14 @@
 // Package packed reads the content of compressed files: gzip, zstd, bzip2, xz, and zip archives with one file in them.
 //
-// A File is read at offsets of its content that mostly rise, as the follower does: the bytes from the last offset on are
-// kept, so that an incomplete line at the end of a chunk is not decompressed again. Reading at a lower offset begins
-// again at the start of the file.
+// A File is read at offsets of its content that mostly rise, as the follower does: the bytes from the last offset on
+// are kept, so that an incomplete line at the end of a chunk is not decompressed again. Reading at a lower offset
+// begins again at the start of the file.
 //
 // Work is done in slices: a call that has decompressed for Slice without reaching what was asked for returns ErrLater,
 // and the next call goes on there. So one goroutine can read large compressed files and others in turn.
 //
-// Memory is bounded: by the bytes asked for in one call, and by the window of the format, of which more than MaxWindow is
-// refused.
+// Memory is bounded: by the bytes asked for in one call, and by the window of the format, of which more than MaxWindow
+// is refused.
 package packed
 
 import (
@@ -96,8 +96,8 @@ func (f *File) Close() {
 }
 
 // ReadAt fills p with the content at offset off. Fewer bytes without an error mean that the content ends there. After
-// ErrLater nothing was read, and the call is to be made again. Other errors say that the content cannot be read further:
-// n is how many bytes there are before that.
+// ErrLater nothing was read, and the call is to be made again. Other errors say that the content cannot be read
+// further: n is how many bytes there are before that.
 func (f *File) ReadAt(p []byte, off int64) (n int, err error) {
 	if f.decoder == nil && f.err == nil || off < f.low {
 		f.restart()

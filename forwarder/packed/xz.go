@@ -7,8 +7,8 @@ import (
 	"io"
 )
 
-// checkXz refuses a file that says that it needs a window of more than MaxWindow: the library would allocate it. The size
-// is in the header of the first block, behind the stream header of 12 bytes:
+// checkXz refuses a file that says that it needs a window of more than MaxWindow: the library would allocate it. The
+// size is in the header of the first block, behind the stream header of 12 bytes:
 //
 //	SIZE/4 FLAGS [compressed size] [uncompressed size] {FILTER LENGTH PROPERTIES}… padding CRC32
 //

@@ -75,7 +75,10 @@ func (a address) listen() (socket, error) {
 	raw, err := conn.SyscallConn()
 	if err == nil {
 		_ = conn.SetReadBuffer(receiveBuffer) // a smaller buffer is no failure
-		cerr := raw.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RXQ_OVFL, 1) })
+		cerr := raw.Control(func(fd uintptr) {
+			err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RXQ_OVFL,
+				1)
+		})
 		err = errors.Join(err, cerr)
 	}
 	if err != nil {
@@ -96,7 +99,8 @@ func (a address) listenUnix() (socket, error) {
 		}
 		c, err := net.DialTimeout(a.network, a.at, time.Second)
 		if err == nil {
-			return nil, errors.Join(fmt.Errorf("another process takes messages there: %w", syscall.EADDRINUSE), c.Close())
+			return nil, errors.Join(fmt.Errorf("another process takes messages there: %w", syscall.EADDRINUSE),
+				c.Close())
 		}
 		if !errors.Is(err, syscall.ECONNREFUSED) {
 			return nil, err

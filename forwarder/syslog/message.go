@@ -149,8 +149,8 @@ func (p *parser) withoutFraction(b, rest []byte) ([]byte, time.Time) {
 	return p.line, t
 }
 
-// printable returns b with a ? for each control character. The parser of RFC 3164 drops what follows one, and with it the
-// text of every program that logs in colours; so it is only asked how long the text is:
+// printable returns b with a ? for each control character. The parser of RFC 3164 drops what follows one, and with it
+// the text of every program that logs in colours; so it is only asked how long the text is:
 //
 //	<14>Nov 29 10:00:00 web1 app: \x1b[31mred   →   <14>Nov 29 10:00:00 web1 app: ?[31mred
 func (p *parser) printable(b []byte) []byte {

@@ -84,7 +84,8 @@ var names = []string{"app", "facility", "severity", "host", "peer"}
 func (o *Options) Validate() error {
 	var errs []error
 	if len(o.Listen) == 0 {
-		errs = append(errs, errors.New("syslog needs an address to listen on, as udp://127.0.0.1:514 or unixgram:/dev/log"))
+		errs = append(errs, errors.New(
+			"syslog needs an address to listen on, as udp://127.0.0.1:514 or unixgram:/dev/log"))
 	}
 	for _, a := range o.Listen {
 		_, err := parseAddress(a)

@@ -36,7 +36,8 @@ type Rule struct {
 func ParseFlag(s string) (Rule, error) {
 	i := strings.LastIndexByte(s, '=')
 	if i <= 0 || i == len(s)-1 {
-		return Rule{}, fmt.Errorf("rule %q: want FROM=CATEGORY[,CATEGORY…], as in 10.0.0.0/8=apache.* or *.example.com=*", s)
+		return Rule{}, fmt.Errorf(
+			"rule %q: want FROM=CATEGORY[,CATEGORY…], as in 10.0.0.0/8=apache.* or *.example.com=*", s)
 	}
 	r := Rule{From: s[:i], Categories: strings.Join(strings.Split(s[i+1:], ","), " ")}
 	_, err := Parse([]Rule{r})

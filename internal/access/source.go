@@ -71,7 +71,8 @@ func parseSource(word string) (source, error) {
 	}
 	if strings.Trim(word, "0123456789abcdefABCDEF.:/") == "" && strings.ContainsAny(word, ":/") ||
 		strings.Trim(word, "0123456789./*") == "" {
-		return source{}, fmt.Errorf("from %q: neither an address nor a range (10.0.0.0/8, 2001:db8::/32) nor a name", word)
+		return source{}, fmt.Errorf("from %q: neither an address nor a range (10.0.0.0/8, 2001:db8::/32) nor a name",
+			word)
 	}
 	if strings.ContainsFunc(word, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
 		return source{}, fmt.Errorf("from %q: names in certificates are of ASCII; "+

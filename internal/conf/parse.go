@@ -189,7 +189,8 @@ func (p *parser) close() {
 func (p *parser) pair(line string) {
 	key, value, ok := strings.Cut(line, "=")
 	if !ok {
-		p.mistake(fmt.Sprintf("Bad config - line %s is missing an =", Quote(line)), "write KEY=VALUE, or # before a comment")
+		p.mistake(fmt.Sprintf("Bad config - line %s is missing an =", Quote(line)),
+			"write KEY=VALUE, or # before a comment")
 		return
 	}
 	key, value = strings.Trim(key, " \t"), strings.Trim(value, " \t")

@@ -27,7 +27,9 @@ func (l *loader) spools() {
 			})
 		}
 		if alone {
-			l.config.refuse(s, &refusal{status: "Bad config - spool_dir in a file without an input", line: s.Line, cure: "a server keeps what waits beside the files of a <secondary>: write type=file and file_path=DIR in one"})
+			l.config.refuse(s, &refusal{status: "Bad config - spool_dir in a file without an input", line: s.Line,
+				cure: "a server keeps what waits beside the files of a <secondary>: write type=file and " +
+					"file_path=DIR in one"})
 			s.Sink = nil
 		}
 	}
@@ -54,7 +56,8 @@ func (l *loader) hiddenPrefixes() {
 	for i, long := range all {
 		for _, short := range all[:i] {
 			if short.prefix != long.prefix && strings.HasPrefix(long.prefix, short.prefix) {
-				l.warn(long.line, fmt.Sprintf("category %s* is hidden by %s* of line %d: the shorter prefix takes its messages, as it always did", conf.Quote(long.prefix), conf.Quote(short.prefix), short.line),
+				l.warn(long.line, fmt.Sprintf("category %s* is hidden by %s* of line %d: the shorter prefix takes "+
+					"its messages, as it always did", conf.Quote(long.prefix), conf.Quote(short.prefix), short.line),
 					"add prefix_match=longest at the top of the file, or remove it")
 				break
 			}

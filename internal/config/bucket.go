@@ -7,17 +7,24 @@ import (
 )
 
 var bucketOptions = []option{
-	{key: "num_buckets", kind: count, meaning: "How many buckets there are beside the one for messages without a key. Must be given."},
-	{key: "bucket_type", kind: text, value: "context_log", meaning: "How a message finds its bucket: `key_hash`, `key_modulo`, `key_range`, `random` or `context_log`, as described above."},
+	{key: "num_buckets", kind: count,
+		meaning: "How many buckets there are beside the one for messages without a key. Must be given."},
+	{key: "bucket_type", kind: text, value: "context_log",
+		meaning: "How a message finds its bucket: `key_hash`, `key_modulo`, `key_range`, `random` or `context_log`, " +
+			"as described above."},
 	{key: "delimiter", kind: count, value: "58",
 		meaning: "The code of the character behind the key, 1 to 255. 58 is `:`, which is always used with `random`."},
 	{key: "remove_key", kind: exactly, value: "no",
 		meaning: "`yes`: key and delimiter are not stored. Not with `context_log`."},
 	{key: "bucket_range", kind: count, value: "0", meaning: "With `key_range`: the keys go from 0 to below this."},
-	{key: "bucket_subdir", kind: text, meaning: "With one `<bucket>` block: what the names of the directories begin with, a number of three digits follows. Must be given then."},
+	{key: "bucket_subdir", kind: text,
+		meaning: "With one `<bucket>` block: what the names of the directories begin with, a number of three digits " +
+			"follows. Must be given then."},
 	{key: "bucket_offset", kind: count, value: "0",
 		meaning: "With one `<bucket>` block: added to the numbers in the names of the directories."},
-	{key: "failure_bucket", kind: text, meaning: "With one `<bucket>` block: the directory of the messages without a key, in place of `bucket_subdir` and 000."},
+	{key: "failure_bucket", kind: text,
+		meaning: "With one `<bucket>` block: the directory of the messages without a key, in place of " +
+			"`bucket_subdir` and 000."},
 }
 
 const bucketIntro = `Spreads messages over buckets by the key they begin with: what stands before the delimiter, or, with ` + "`context_log`" + `, the number behind the third byte 1.
@@ -136,7 +143,8 @@ func (l *loader) bucketsOf(o block, model *conf.Block, p bucketPlace) ([]Sink, e
 		if !ok {
 			kind.Line = model.Line
 		}
-		return nil, &refusal{status: "store contained in a bucket store must have a type of either file or thriftfile if not defined explicitely", line: kind.Line,
+		return nil, &refusal{status: "store contained in a bucket store must have a type of either file or " +
+			"thriftfile if not defined explicitely", line: kind.Line,
 			cure: "write type=file or thriftfile, or blocks <bucket0>, <bucket1> …"}
 	}
 	subdir := o.text("bucket_subdir")

@@ -10,25 +10,37 @@ import (
 var bufferOptions = []option{
 	{key: "retry_interval", kind: seconds, value: "300",
 		meaning: "How long to wait after a failure before the primary is tried again, on average."},
-	{key: "retry_interval_range", kind: seconds, value: "60", meaning: "The wait is up to half of this shorter or longer, by chance, so that not all senders come back at once. 0 is taken as 1, and never more than `retry_interval` is used."},
-	{key: "replay_buffer", kind: exactly, value: "yes", meaning: "What went to the secondary is sent to the primary, in order, when that works again. Anything but `yes` is no: the secondary then keeps what it got."},
+	{key: "retry_interval_range", kind: seconds, value: "60",
+		meaning: "The wait is up to half of this shorter or longer, by chance, so that not all senders come back at " +
+			"once. 0 is taken as 1, and never more than `retry_interval` is used."},
+	{key: "replay_buffer", kind: exactly, value: "yes",
+		meaning: "What went to the secondary is sent to the primary, in order, when that works again. Anything but " +
+			"`yes` is no: the secondary then keeps what it got."},
 	{key: "flush_streaming", kind: exactly, value: "no",
 		meaning: "`yes`: new messages go to the primary while older ones are still being replayed; the order is lost."},
-	{key: "adaptive_backoff", kind: exactly, value: "no", meaning: "`yes`: the wait grows with every failure and shrinks with every success; the next three say how. `retry_interval` and its range are not used then."},
+	{key: "adaptive_backoff", kind: exactly, value: "no",
+		meaning: "`yes`: the wait grows with every failure and shrinks with every success; the next three say how. " +
+			"`retry_interval` and its range are not used then."},
 	{key: "min_retry_interval", kind: seconds, value: "5", meaning: "The shortest wait, and the first."},
 	{key: "max_retry_interval", kind: seconds, value: "100", meaning: "The longest wait."},
-	{key: "max_random_offset", kind: seconds, value: "20", meaning: "Up to this is added to each longer wait, by chance. 0 is taken as 1, and never more than `max_retry_interval` is used."},
+	{key: "max_random_offset", kind: seconds, value: "20",
+		meaning: "Up to this is added to each longer wait, by chance. 0 is taken as 1, and never more than " +
+			"`max_retry_interval` is used."},
 	{key: "buffer_send_rate", kind: count, value: "1",
 		meaning: "Has no effect: what waits is replayed as fast as the primary takes it."},
 	{key: "buffer_bypass_max_ratio", kind: ratio, value: "0.75",
 		meaning: "Has no effect: the replay does not hold up new messages."},
 	{key: "spool_max", kind: size, value: "0", ours: true,
 		meaning: "Bytes that may wait on disk for the primary, 0 = no bound. What is above waits in the journal."},
-	{key: "spool_dir", kind: text, ours: true, meaning: "For `inkwell forward` and `inkwell pipe`, in place of a `<secondary>`: the directory itself in which waits what cannot be sent."},
+	{key: "spool_dir", kind: text, ours: true,
+		meaning: "For `inkwell forward` and `inkwell pipe`, in place of a `<secondary>`: the directory itself in " +
+			"which waits what cannot be sent."},
 }
 
-const bufferIntro = "Gives everything to its `<primary>`, of any type but `multi`, and while that fails to its `<secondary>`, of type `file` or `null`, from where it is replayed. " +
-	"The files that a `scribed` left in the directory of the secondary are replayed too, and each is removed when it has been delivered. " +
+const bufferIntro = "Gives everything to its `<primary>`, of any type but `multi`, and while that fails to its " +
+	"`<secondary>`, of type `file` or `null`, from where it is replayed. " +
+	"The files that a `scribed` left in the directory of the secondary are replayed too, and each is removed when it " +
+	"has been delivered. " +
 	"Without a `<secondary>` what the primary does not take waits in the journal."
 
 // buffer reads a block of the type buffer.
@@ -61,7 +73,8 @@ func (l *loader) buffer(b *conf.Block, p position) (Sink, error) {
 	if l.noSecondary(b, secondary) {
 		return l.primary(b, primary, p)
 	}
-	if kind, _ := secondary.Literal("type"); s.Replay && isType(kind.Text) && kind.Text != "file" && kind.Text != "thriftfile" && kind.Text != "null" {
+	if kind, _ := secondary.Literal("type"); s.Replay && isType(kind.Text) && kind.Text != "file" &&
+		kind.Text != "thriftfile" && kind.Text != "null" {
 		return nil, &refusal{status: "Bad config - buffer secondary store cannot be read back", line: kind.Line,
 			cure: "write type=file, or replay_buffer=no for a store that keeps what it gets"}
 	}
@@ -135,7 +148,9 @@ func (l *loader) waits(o block, s *Buffer) {
 			v, _ = o.Get("max_retry_interval")
 		}
 		minimum, maximum := o.section.option("min_retry_interval").value, o.section.option("max_retry_interval").value
-		l.warn(v.Line, fmt.Sprintf("Bad config - min_retry_interval is more than max_retry_interval: %s and %s are used", minimum, maximum), "swap them")
+		l.warn(v.Line,
+			fmt.Sprintf("Bad config - min_retry_interval is more than max_retry_interval: %s and %s are used", minimum,
+				maximum), "swap them")
 		least, _ := conf.Unsigned(minimum)
 		most, _ := conf.Unsigned(maximum)
 		s.MinRetry, s.MaxRetry = time.Duration(least)*time.Second, time.Duration(most)*time.Second

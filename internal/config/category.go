@@ -2,7 +2,8 @@ package config
 
 import "inkwell/internal/conf"
 
-const categoryIntro = "Has a store of its own, made from its `<model>` block, for every category that it meets, all in one queue. Sensible with `new_thread_per_category=no`: " +
+const categoryIntro = "Has a store of its own, made from its `<model>` block, for every category that it meets, all " +
+	"in one queue. Sensible with `new_thread_per_category=no`: " +
 	"otherwise every category has a queue and a store of its own already, and the category stands twice in the path."
 
 const nullIntro = "Drops everything and counts it as `ignored`."

@@ -64,8 +64,9 @@ type Config struct {
 	ThreadPerCategory    bool // each category has a queue and a store of its own
 	LongestPrefix        bool // of several prefixes that match the longest is taken, not the first in byte order
 
-	Durability string         // sync, write or memory
-	State      string         // the directory of journal and checkpoint, or of a forwarder's positions; "" = one below StateDir
+	Durability string // sync, write or memory
+	// the directory of journal and checkpoint, or of a forwarder's positions; "" = one below StateDir
+	State      string
 	StateDir   string         // "" = the default of the system
 	User       string         // NAME[:GROUP] to become, "" = none
 	Host       string         // name of this machine for a forwarder or pipe, "" = its host name
@@ -92,8 +93,9 @@ type Store struct {
 	Line       int
 	Categories []string // as they were written: "foo", "foo*", "default"
 	List       bool     // by categories=: with ThreadPerCategory even plain names are copies of a model
-	Handled    string   // the name of its only queue without ThreadPerCategory: "foo", "default", or the text of categories=
-	Status     string   // why the block cannot be used, or not all of it, in the original's words; "" = it can
+	// the name of its only queue without ThreadPerCategory: "foo", "default", or the text of categories=
+	Handled string
+	Status  string // why the block cannot be used, or not all of it, in the original's words; "" = it can
 
 	TargetWriteSize  int64 // bytes that make a batch
 	MaxWriteInterval time.Duration

@@ -50,7 +50,9 @@ func (l *loader) depotOptions(o block, f *File) {
 		c.Who = ""
 	}
 	if f.Sub != "" {
-		l.fail(o.Line, "sub_directory has no effect with an address in publish: the files of a category have one directory", "remove it, or put it into file_path")
+		l.fail(o.Line,
+			"sub_directory has no effect with an address in publish: the files of a category have one directory",
+			"remove it, or put it into file_path")
 		f.Sub = ""
 	}
 }

@@ -15,25 +15,37 @@ import (
 )
 
 var fileOptions = []option{
-	{key: "file_path", kind: text, value: "/tmp", meaning: "Directory of the files, made if it is missing. Where each category has files of its own, `/CATEGORY` is put behind it."},
-	{key: "base_filename", kind: text, meaning: "What the names begin with; without it, and always where each category has files of its own, the category."},
-	{key: "sub_directory", kind: text, meaning: "Put behind the directory, also behind that of a category; several levels with `/`."},
+	{key: "file_path", kind: text, value: "/tmp",
+		meaning: "Directory of the files, made if it is missing. Where each category has files of its own, " +
+			"`/CATEGORY` is put behind it."},
+	{key: "base_filename", kind: text,
+		meaning: "What the names begin with; without it, and always where each category has files of its own, the " +
+			"category."},
+	{key: "sub_directory", kind: text,
+		meaning: "Put behind the directory, also behind that of a category; several levels with `/`."},
 	{key: "use_hostname_sub_directory", kind: exactly, value: "no",
 		meaning: "`yes`: the name of the host is the `sub_directory`."},
-	{key: "base_symlink_name", kind: text, meaning: "What the name of the `_current` link begins with, in place of the base of the files."},
+	{key: "base_symlink_name", kind: text,
+		meaning: "What the name of the `_current` link begins with, in place of the base of the files."},
 	{key: "create_symlink", kind: exactly, value: "yes",
 		meaning: "Keep a link `BASE_current` to the file that is written. Anything but `yes` is no."},
-	{key: "rotate_period", kind: text, value: "never", meaning: "When the next file is begun: `hourly`, `daily`, `never`, or a number with `w`, `d`, `h`, `m` or `s`. `max_size` holds beside it."},
+	{key: "rotate_period", kind: text, value: "never",
+		meaning: "When the next file is begun: `hourly`, `daily`, `never`, or a number with `w`, `d`, `h`, `m` or " +
+			"`s`. `max_size` holds beside it."},
 	{key: "rotate_hour", kind: count, value: "1",
 		meaning: "With `daily`: the hour at which the next file is begun, 0 to 23."},
 	{key: "rotate_minute", kind: count, value: "15",
 		meaning: "With `daily` and `hourly`: the minute at which the next file is begun, 0 to 59."},
-	{key: "max_size", kind: octets, value: "1000000000", meaning: "The next file is begun when one has more bytes than this, 0 = no limit. With `compress` a file on disk never has more."},
+	{key: "max_size", kind: octets, value: "1000000000",
+		meaning: "The next file is begun when one has more bytes than this, 0 = no limit. With `compress` a file on " +
+			"disk never has more."},
 	{key: "max_write_size", kind: octets, value: "1000000",
 		meaning: "Bytes that are gathered for one write; never more than `max_size`."},
 	{key: "chunk_size", kind: octets, value: "0",
 		meaning: "Zero bytes are put between messages so that none crosses a multiple of this in the file, 0 = never."},
-	{key: "add_newlines", kind: newlines, value: "0", newer: "never", meaning: "`1` or `always`: a newline is put behind every message. `if-missing`: only behind those that do not end in one. A number otherwise: `yes` is read as 0, as it always was."},
+	{key: "add_newlines", kind: newlines, value: "0", newer: "never",
+		meaning: "`1` or `always`: a newline is put behind every message. `if-missing`: only behind those that do " +
+			"not end in one. A number otherwise: `yes` is read as 0, as it always was."},
 	{key: "write_category", kind: exactly, value: "no",
 		meaning: "`yes`: a line with its category stands before every message."},
 	{key: "write_meta", kind: exactly, value: "no",
@@ -42,23 +54,48 @@ var fileOptions = []option{
 		meaning: "`yes`: a line about every file that is finished is appended to `scribe_stats` in its directory."},
 	{key: "rotate_on_reopen", kind: exactly, value: "no",
 		meaning: "`yes`: a start begins a new file instead of going on with the newest."},
-	{key: "fs_type", kind: text, value: "std", meaning: "`std`, the local file system. With any other, as `hdfs`, which is not supported, the files of the store cannot be opened: its messages wait."},
-	{key: "compress", kind: text, value: "none", ours: true, meaning: "`gzip` or `zstd`: finished files are compressed ones that never change, and `.NAME.open` is the one being written (see files.md)."},
-	{key: "publish", kind: text, value: "no", ours: true, meaning: "`yes`: the same without compression: `.NAME.open` is the file being written, and finished ones never change. What follows *with `compress`* holds for it, too, but for `level`. " +
-		"An address, `s3://BUCKET/PREFIX?endpoint=URL&region=REGION`, `hdfs://NAMENODE:PORT/PATH` or `/a/directory`: finished files are brought there as well (see scale-out.md); those here stay for as long as `keep` says, and until they are there."},
-	{key: "who", kind: text, ours: true, meaning: "With an address in `publish`: the name of this collector in the names of files there, letters, digits, dots and hyphens; without it the name of the host and four digits that are drawn once."},
-	{key: "away_max", kind: size, value: "0", ours: true, meaning: "With an address in `publish`: bytes of finished files that may wait for it before every call is answered TRY_LATER, 0 = what the disk holds."},
+	{key: "fs_type", kind: text, value: "std",
+		meaning: "`std`, the local file system. With any other, as `hdfs`, which is not supported, the files of the " +
+			"store cannot be opened: its messages wait."},
+	{key: "compress", kind: text, value: "none", ours: true,
+		meaning: "`gzip` or `zstd`: finished files are compressed ones that never change, and `.NAME.open` is the " +
+			"one being written (see files.md)."},
+	{key: "publish", kind: text, value: "no", ours: true,
+		meaning: "`yes`: the same without compression: `.NAME.open` is the file being written, and finished ones " +
+			"never change. What follows *with `compress`* holds for it, too, but for `level`. " +
+			"An address, `s3://BUCKET/PREFIX?endpoint=URL&region=REGION`, `hdfs://NAMENODE:PORT/PATH` or " +
+			"`/a/directory`: finished files are brought there as well (see scale-out.md); those here stay " +
+			"for as long as `keep` says, and until they are there."},
+	{key: "who", kind: text, ours: true,
+		meaning: "With an address in `publish`: the name of this collector in the names of files there, letters, " +
+			"digits, dots and hyphens; without it the name of the host and four digits that are drawn once."},
+	{key: "away_max", kind: size, value: "0", ours: true,
+		meaning: "With an address in `publish`: bytes of finished files that may wait for it before every call is " +
+			"answered TRY_LATER, 0 = what the disk holds."},
 	{key: "level", kind: count, value: "0", ours: true,
 		meaning: "With `compress`: how hard to try, 1 to 9 for gzip and 1 to 22 for zstd, 0 = the codec's default."},
-	{key: "seek_table", kind: exactly, value: "no", ours: true, meaning: "With `compress=zstd`: `yes`: a file ends with a seek table in a skippable frame, for tools that begin in the middle. Trino cannot read such a file."},
+	{key: "seek_table", kind: exactly, value: "no", ours: true,
+		meaning: "With `compress=zstd`: `yes`: a file ends with a seek table in a skippable frame, for tools that " +
+			"begin in the middle. Trino cannot read such a file."},
 	{key: "keep", kind: duration, value: "0", ours: true,
 		meaning: "With `compress`: finished files that are older are removed, 0 = never."},
-	{key: "keep_bytes", kind: size, value: "0", ours: true, meaning: "With `compress`: the oldest finished files are removed while those of their category take more together, 0 = never."},
-	{key: "keep_total", kind: size, value: "0", ours: true, meaning: "With `compress`: the oldest finished files of all categories are removed while they take more together, 0 = never."},
-	{key: "keep_open", kind: exactly, value: "no", ours: true, meaning: "With `compress`: `yes`: the end of the server leaves the files being written open, and its next start goes on with them. `no`: it finishes them."},
-	{key: "layout", kind: text, value: "flat", ours: true, meaning: "With `compress` and a `rotate_period`: `hive`: finished files are in partitions, `dt=2026-11-29` or, with a period shorter than a day, `dt=2026-11-29/hr=04`, " +
-		"in the directory of the category, and a partition that is complete has a `_SUCCESS`. Days begin at 00:00 and hours at their first minute then."},
-	{key: "done_markers", kind: exactly, value: "no", ours: true, meaning: "With `compress` and a `rotate_period`: `yes`: `_SUCCESS.PERIOD` beside the files tells when those of a day or an hour are all there (see files.md). `layout=hive` makes them always."},
+	{key: "keep_bytes", kind: size, value: "0", ours: true,
+		meaning: "With `compress`: the oldest finished files are removed while those of their category take more " +
+			"together, 0 = never."},
+	{key: "keep_total", kind: size, value: "0", ours: true,
+		meaning: "With `compress`: the oldest finished files of all categories are removed while they take more " +
+			"together, 0 = never."},
+	{key: "keep_open", kind: exactly, value: "no", ours: true,
+		meaning: "With `compress`: `yes`: the end of the server leaves the files being written open, and its next " +
+			"start goes on with them. `no`: it finishes them."},
+	{key: "layout", kind: text, value: "flat", ours: true,
+		meaning: "With `compress` and a `rotate_period`: `hive`: finished files are in partitions, `dt=2026-11-29` " +
+			"or, with a period shorter than a day, `dt=2026-11-29/hr=04`, " +
+			"in the directory of the category, and a partition that is complete has a `_SUCCESS`. Days begin at " +
+			"00:00 and hours at their first minute then."},
+	{key: "done_markers", kind: exactly, value: "no", ours: true,
+		meaning: "With `compress` and a `rotate_period`: `yes`: `_SUCCESS.PERIOD` beside the files tells when those " +
+			"of a day or an hour are all there (see files.md). `layout=hive` makes them always."},
 	{key: "lateness", kind: duration, value: "10m", ours: true,
 		meaning: "With `done_markers`: how long a marker waits for senders that have not moved on."},
 }
@@ -66,11 +103,15 @@ var fileOptions = []option{
 // publishedKeys are the keys that only make sense where finished files do not change.
 var publishedKeys = []string{"keep", "keep_bytes", "keep_total", "keep_open", "layout", "done_markers", "lateness"}
 
-const fileIntro = "Files in directories: `DIR/BASE_NNNNN`, or `DIR/BASE-YYYY-MM-DD_NNNNN` if they are rotated by the clock. Where each category has files of its own that is " +
-	"`DIR/CATEGORY/CATEGORY_NNNNN`. What is in them is the messages and nothing else, byte for byte, unless an option below puts something between them."
+const fileIntro = "Files in directories: `DIR/BASE_NNNNN`, or `DIR/BASE-YYYY-MM-DD_NNNNN` if they are rotated by the " +
+	"clock. Where each category has files of its own that is " +
+	"`DIR/CATEGORY/CATEGORY_NNNNN`. What is in them is the messages and nothing else, byte for byte, unless an " +
+	"option below puts something between them."
 
-const multifileIntro = "A `category` store with a `file` model whose options stand in the block itself. Its files are `DIR/CATEGORY/CATEGORY_NNNNN` with " +
-	"`new_thread_per_category=no`; otherwise the category stands twice in the path. Options are inherited as `multifile::KEY`."
+const multifileIntro = "A `category` store with a `file` model whose options stand in the block itself. Its files " +
+	"are `DIR/CATEGORY/CATEGORY_NNNNN` with " +
+	"`new_thread_per_category=no`; otherwise the category stands twice in the path. Options are inherited as " +
+	"`multifile::KEY`."
 
 var thriftfileOptions = append(without(fileOptions,
 	append([]string{"add_newlines", "write_category", "write_meta", "compress", "publish", "who", "away_max", "level",
@@ -82,10 +123,12 @@ var thriftfileOptions = append(without(fileOptions,
 		meaning: "`1`: the messages stand in the file without lengths and padding. A number: `yes` is read as 0."},
 )
 
-const thriftfileIntro = "Files named and rotated as those of `file`, with the events of Thrift's TFileTransport in them: four bytes of length, the lowest first, and the message. " +
+const thriftfileIntro = "Files named and rotated as those of `file`, with the events of Thrift's TFileTransport in " +
+	"them: four bytes of length, the lowest first, and the message. " +
 	"Every start begins a new file. `chunk_size=0` is 16 MiB, that of Thrift."
 
-const thriftmultifileIntro = "A `category` store with a `thriftfile` model whose options stand in the block itself. Options are inherited as `thriftmultifile::KEY`."
+const thriftmultifileIntro = "A `category` store with a `thriftfile` model whose options stand in the block itself. " +
+	"Options are inherited as `thriftmultifile::KEY`."
 
 // plainFile reads a block of the types file, thriftfile, multifile and thriftmultifile.
 func (l *loader) plainFile(b *conf.Block, kind string, p position) (Sink, error) {
@@ -118,9 +161,11 @@ func (l *loader) plainFile(b *conf.Block, kind string, p position) (Sink, error)
 		}
 		return l.secondary(o, f, p)
 	}
-	f.Form.Newlines, f.WriteCategory, f.WriteMeta = o.newlines("add_newlines"), o.yes("write_category"), o.yes("write_meta")
+	f.Form.Newlines, f.WriteCategory, f.WriteMeta = o.newlines("add_newlines"), o.yes("write_category"), o.yes(
+		"write_meta")
 	if v, _ := o.Get("add_newlines"); f.Form.Newlines == store.NewlinesAlways && v.Line > 0 && v.Text != "always" {
-		l.warn(v.Line, fmt.Sprintf("add_newlines=%s puts a newline also behind messages that end with one, as those of scribe_pipe and of an inkwell forward or pipe do: an empty line behind each",
+		l.warn(v.Line, fmt.Sprintf("add_newlines=%s puts a newline also behind messages that end with one, as those "+
+			"of scribe_pipe and of an inkwell forward or pipe do: an empty line behind each",
 			conf.Quote(v.Text)), "write add_newlines=if-missing, or always if that is meant")
 	}
 	if !p.readable {
@@ -146,7 +191,8 @@ func (l *loader) layout(o block, f *File) {
 		l.fail(v.Line, "layout=hive is for compressed files only", "add compress=gzip or compress=zstd, or remove it")
 		return
 	case c.Period.Next(time.Now(), c.At).IsZero():
-		l.fail(v.Line, "layout=hive has no effect with rotate_period=never: files without a date belong to no partition",
+		l.fail(v.Line,
+			"layout=hive has no effect with rotate_period=never: files without a date belong to no partition",
 			"write rotate_period=daily, hourly or another period")
 		return
 	}
@@ -154,7 +200,8 @@ func (l *loader) layout(o block, f *File) {
 	f.RotateHour, f.RotateMinute = 0, 0
 	for _, key := range []string{"rotate_hour", "rotate_minute"} {
 		if v, ok := o.Get(key); ok && o.count(key) != 0 {
-			l.fail(v.Line, fmt.Sprintf("%s=%s cannot be had with layout=hive: a partition is a day from 00:00 on, or a full hour", key,
+			l.fail(v.Line, fmt.Sprintf(
+				"%s=%s cannot be had with layout=hive: a partition is a day from 00:00 on, or a full hour", key,
 				conf.Quote(v.Text)), "remove one of them")
 		}
 	}

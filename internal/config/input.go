@@ -6,13 +6,16 @@ import (
 	"inkwell/internal/conf"
 )
 
-const categoryMeaning = "The category of the entries, in which %s stand for what an entry says; made safe as in [inputs.md](inputs.md#categories)."
+const categoryMeaning = "The category of the entries, in which %s stand for what an entry says; made safe as in " +
+	"[inputs.md](inputs.md#categories)."
 
 var journalOptions = []option{
 	{key: "category", kind: text, value: "{unit}", ours: true,
 		meaning: fmt.Sprintf(categoryMeaning, "`{unit}`, `{identifier}` and `{host}`")},
-	{key: "unit", kind: text, ours: true, meaning: "A unit, or a pattern of units as `app-*.service`, whose entries are taken; the key can stand several times. " +
-		"Without it all are. `kernel` is what the kernel says."},
+	{key: "unit", kind: text, ours: true,
+		meaning: "A unit, or a pattern of units as `app-*.service`, whose entries are taken; the key can stand " +
+			"several times. " +
+			"Without it all are. `kernel` is what the kernel says."},
 	{key: "format", kind: text, value: "line", ours: true,
 		meaning: "`line` (time, host, program and message, as journalctl shows it) or `message` (the message alone)."},
 	{key: "directory", kind: text, ours: true, meaning: "Directory of the journal files, in place of the system's."},
@@ -23,10 +26,13 @@ var journalOptions = []option{
 	{key: "max_line", kind: size, value: "16MiB", ours: true, meaning: "Longer messages are split; 1KiB to 64MiB."},
 }
 
-const journalIntro = "Entries of the systemd journal, for `inkwell forward`, read by `journalctl`: [inputs.md](inputs.md#the-systemd-journal). The block can stand several times, for several journals or categories."
+const journalIntro = "Entries of the systemd journal, for `inkwell forward`, read by `journalctl`: " +
+	"[inputs.md](inputs.md#the-systemd-journal). The block can stand several times, for several journals or categories."
 
 var syslogOptions = []option{
-	{key: "listen", kind: text, ours: true, meaning: "Where messages come in: `udp://HOST:PORT`, `tcp://HOST:PORT`, `unix:/path` or `unixgram:/path`; the key can stand several times. Must be given."},
+	{key: "listen", kind: text, ours: true,
+		meaning: "Where messages come in: `udp://HOST:PORT`, `tcp://HOST:PORT`, `unix:/path` or `unixgram:/path`; " +
+			"the key can stand several times. Must be given."},
 	{key: "category", kind: text, value: "{app}", ours: true,
 		meaning: fmt.Sprintf(categoryMeaning,
 			"`{app}`, `{facility}`, `{severity}`, `{host}` and `{peer}` (the address of the sender)")},
@@ -37,7 +43,8 @@ var syslogOptions = []option{
 		meaning: "Connections at once, of all addresses of the block; surplus ones are closed at once."},
 }
 
-const syslogIntro = "Messages of syslog senders, for `inkwell forward`: [inputs.md](inputs.md#syslog). RFC 3164, RFC 5424 and both framings of RFC 6587 are told apart by each message."
+const syslogIntro = "Messages of syslog senders, for `inkwell forward`: [inputs.md](inputs.md#syslog). RFC 3164, RFC " +
+	"5424 and both framings of RFC 6587 are told apart by each message."
 
 // Journal is a <journal> block.
 type Journal struct {

@@ -82,8 +82,8 @@ func HandsOn(s Sink) bool {
 	return false
 }
 
-// Outputs returns the file stores in which a sink leaves its output. Those in which a buffer keeps unsent entries are not
-// among them.
+// Outputs returns the file stores in which a sink leaves its output. Those in which a buffer keeps unsent entries are
+// not among them.
 func Outputs(s Sink) (all []File) {
 	switch s := s.(type) {
 	case File:

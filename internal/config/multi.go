@@ -7,10 +7,13 @@ import (
 )
 
 var multiOptions = []option{
-	{key: "report_success", kind: text, value: "all", meaning: "`all`: messages are done when every store in it has them; one that has them is not given them again while others fail. `any`: one is enough."},
+	{key: "report_success", kind: text, value: "all",
+		meaning: "`all`: messages are done when every store in it has them; one that has them is not given them " +
+			"again while others fail. `any`: one is enough."},
 }
 
-const multiIntro = "Gives everything to several stores: blocks `<store>` in it, or `<store0>`, `<store1>` … without a gap, from 0 or 1."
+const multiIntro = "Gives everything to several stores: blocks `<store>` in it, or `<store0>`, `<store1>` … without " +
+	"a gap, from 0 or 1."
 
 // multi reads a block of the type multi.
 func (l *loader) multi(b *conf.Block, p position) (Sink, error) {

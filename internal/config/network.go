@@ -15,13 +15,24 @@ import (
 var networkOptions = []option{
 	{key: "remote_host", kind: text, meaning: "The server to send to."},
 	{key: "remote_port", kind: count, meaning: "Its port, usually 1463."},
-	{key: "service_list", kind: text, meaning: "Several servers, `HOST:PORT`, `HOST`, `tls://HOST:PORT` or `unix:/path`, with blanks between them: one is chosen at random, the others take over when it fails. Or where to find them: `srv:NAME`, `dns:NAME:PORT` or `file:/path`, see [discovery.md](discovery.md). Beats `remote_host`."},
+	{key: "service_list", kind: text,
+		meaning: "Several servers, `HOST:PORT`, `HOST`, `tls://HOST:PORT` or `unix:/path`, with blanks between them: " +
+			"one is chosen at random, the others take over when it fails. Or where to find them: `srv:NAME`, " +
+			"`dns:NAME:PORT` or `file:/path`, see [discovery.md](discovery.md). Beats `remote_host`."},
 	{key: "list_default_port", kind: count, meaning: "The port of those in `service_list` that have none."},
 	{key: "service_order", kind: text, value: "random", ours: true,
-		meaning: "`listed`: the first server of `service_list` that works is used, and gone back to. `spread`: the senders divide the servers among themselves, see [discovery.md](discovery.md); the default with `srv:`, `dns:` or `file:` in `service_list`."},
-	{key: "tls", kind: exactly, value: "no", ours: true, meaning: "`yes`: TLS 1.3 with every server of the store, as if each had `tls://` before it, which `service_list` can have."},
-	{key: "tls_ca", kind: text, ours: true, meaning: "PEM file with the authorities that sign the servers' certificates. Without it that of the top of the file, else the system's authorities."},
-	{key: "tls_cert", kind: text, ours: true, meaning: "PEM file with the certificate to show to a server that asks for one, read again when it changes. Without it that of the top of the file."},
+		meaning: "`listed`: the first server of `service_list` that works is used, and gone back to. `spread`: the " +
+			"senders divide the servers among themselves, see [discovery.md](discovery.md); the default with `srv:`, " +
+			"`dns:` or `file:` in `service_list`."},
+	{key: "tls", kind: exactly, value: "no", ours: true,
+		meaning: "`yes`: TLS 1.3 with every server of the store, as if each had `tls://` before it, which " +
+			"`service_list` can have."},
+	{key: "tls_ca", kind: text, ours: true,
+		meaning: "PEM file with the authorities that sign the servers' certificates. Without it that of the top of " +
+			"the file, else the system's authorities."},
+	{key: "tls_cert", kind: text, ours: true,
+		meaning: "PEM file with the certificate to show to a server that asks for one, read again when it changes. " +
+			"Without it that of the top of the file."},
 	{key: "tls_key", kind: text, ours: true, meaning: "PEM file with its private key."},
 	{key: "tls_server_name", kind: text, ours: true,
 		meaning: "The name that must be in the servers' certificates, in place of the host that is connected to."},
@@ -30,22 +41,34 @@ var networkOptions = []option{
 	{key: "use_conn_pool", kind: exactly, value: "no",
 		meaning: "`yes`: all stores that send to the same servers share one connection."},
 	{key: "ignore_network_error", kind: exactly, value: "no", meaning: "`yes`: a failure is not shown in the status."},
-	{key: "max_batch_size", kind: size, value: "4MiB", ours: true, meaning: "Bytes of one call, at most; what waits is sent in several. A larger message has a call of its own. How much a call holds below that follows what the server takes, see [operating.md](operating.md#the-next-hop)."},
-	{key: "max_connection_age", kind: duration, value: "10m", ours: true, meaning: "A connection that is so old, or up to a quarter younger, is replaced by another beside the calls: a balancer, or a name that has moved, gets its share; 0 = never."},
-	{key: "quarantine_after", kind: duration, value: "1h", ours: true, meaning: "A message that the server answers with TRY_LATER again and again, while it takes others, lets those pass, and is set aside after so long (`refused`)."},
-	{key: "dynamic_config_type", kind: text, meaning: "`thrift_bucket`: the server is asked for at a BucketStoreMapping service, by the number of the bucket that the store is in."},
-	{key: "bucket_id", kind: count, meaning: "The number of the bucket, for a store that is in none; a `bucket` store sets it for those in it."},
+	{key: "max_batch_size", kind: size, value: "4MiB", ours: true,
+		meaning: "Bytes of one call, at most; what waits is sent in several. A larger message has a call of its own. " +
+			"How much a call holds below that follows what the server takes, see " +
+			"[operating.md](operating.md#the-next-hop)."},
+	{key: "max_connection_age", kind: duration, value: "10m", ours: true,
+		meaning: "A connection that is so old, or up to a quarter younger, is replaced by another beside the calls: " +
+			"a balancer, or a name that has moved, gets its share; 0 = never."},
+	{key: "quarantine_after", kind: duration, value: "1h", ours: true,
+		meaning: "A message that the server answers with TRY_LATER again and again, while it takes others, lets " +
+			"those pass, and is set aside after so long (`refused`)."},
+	{key: "dynamic_config_type", kind: text,
+		meaning: "`thrift_bucket`: the server is asked for at a BucketStoreMapping service, by the number of the " +
+			"bucket that the store is in."},
+	{key: "bucket_id", kind: count,
+		meaning: "The number of the bucket, for a store that is in none; a `bucket` store sets it for those in it."},
 	{key: "bucket_updater_host", kind: text, meaning: "The server of that service."},
 	{key: "bucket_updater_port", kind: count, meaning: "Its port."},
 	{key: "bucket_updater_ttl", kind: seconds, value: "60", meaning: "How long its answer holds."},
 	{key: "bucket_updater_service", kind: text, meaning: "Has no effect: a directory that only Facebook had."},
 	{key: "bucket_updater_service_options", kind: text, meaning: "Has no effect."},
-	{key: "smc_service", kind: text, meaning: "Has no effect: a directory that only Facebook had. A store that has no other server is refused."},
+	{key: "smc_service", kind: text,
+		meaning: "Has no effect: a directory that only Facebook had. A store that has no other server is refused."},
 	{key: "service_options", kind: text, meaning: "Has no effect."},
 	{key: "service_cache_timeout", kind: seconds, value: "300", meaning: "Has no effect."},
 }
 
-const networkIntro = "Sends to another server that takes Scribe's calls. Nothing is lost when it does not answer: the messages wait, or go to the secondary of the `buffer` around the store."
+const networkIntro = "Sends to another server that takes Scribe's calls. Nothing is lost when it does not answer: " +
+	"the messages wait, or go to the secondary of the `buffer` around the store."
 
 // mappingTimeout is the timeout for queries of the mapping service, in place of the default of timeout.
 const mappingTimeout = time.Second
@@ -167,7 +190,8 @@ func (l *loader) servers(o block, list conf.Setting) []string {
 		}
 		bare, secure := strings.CutPrefix(word, "tls://")
 		host, port := bare, standard
-		if i := strings.LastIndexByte(bare, ':'); i >= 0 && (strings.IndexByte(bare, ':') == i || strings.HasSuffix(bare[:i], "]")) {
+		if i := strings.LastIndexByte(bare, ':'); i >= 0 &&
+			(strings.IndexByte(bare, ':') == i || strings.HasSuffix(bare[:i], "]")) {
 			var clean bool
 			host = bare[:i]
 			if port, clean = conf.Unsigned(bare[i+1:]); !clean {

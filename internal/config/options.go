@@ -75,7 +75,8 @@ type section struct {
 // sections is the table of all options, in the order of the documentation.
 var sections = []section{
 	{name: "global", title: "Outside of all blocks", options: globalOptions},
-	{name: "store", title: "Every store block at the top", options: storeOptions, intro: "A block at the top of the file, whatever its name, is a store. It has these keys beside those of its type:"},
+	{name: "store", title: "Every store block at the top", options: storeOptions, intro: "A block at the top of the " +
+		"file, whatever its name, is a store. It has these keys beside those of its type:"},
 	{name: "file", title: "type=file", options: fileOptions, intro: fileIntro},
 	{name: "thriftfile", title: "type=thriftfile", options: thriftfileOptions, intro: thriftfileIntro},
 	{name: "buffer", title: "type=buffer", options: bufferOptions, intro: bufferIntro,

@@ -10,14 +10,22 @@ import (
 )
 
 var allowOptions = []option{
-	{key: "from", kind: text, ours: true, meaning: "Whom the block is for, several with blanks: a name in a verified certificate (DNS, URI or mail address, with `*` for any characters), an address, a range as `10.0.0.0/8`, `loopback`, `unix`, `unix:uid=33`, `unix:gid=33`, or `*` for everybody. Must be given."},
+	{key: "from", kind: text, ours: true,
+		meaning: "Whom the block is for, several with blanks: a name in a verified certificate (DNS, URI or mail " +
+			"address, with `*` for any characters), an address, a range as `10.0.0.0/8`, `loopback`, `unix`, " +
+			"`unix:uid=33`, `unix:gid=33`, or `*` for everybody. Must be given."},
 	{key: "categories", kind: text, ours: true,
 		meaning: "The categories that they may write, several with blanks: `NAME`, `PREFIX*` or `*`."},
-	{key: "status", kind: exactly, value: "no", ours: true, meaning: "`yes`: they may read the status, the metrics and the finished files over HTTP; without it only this machine may. A block with nothing else leaves writing as it is without it."},
-	{key: "control", kind: exactly, value: "no", ours: true, meaning: "`yes`: they may also stop the server and have it read its configuration again; without it only this machine may."},
+	{key: "status", kind: exactly, value: "no", ours: true,
+		meaning: "`yes`: they may read the status, the metrics and the finished files over HTTP; without it only " +
+			"this machine may. A block with nothing else leaves writing as it is without it."},
+	{key: "control", kind: exactly, value: "no", ours: true,
+		meaning: "`yes`: they may also stop the server and have it read its configuration again; without it only " +
+			"this machine may."},
 }
 
-const allowIntro = "Who may write what. The block can stand several times, in any order. Without one whoever can connect may write everything; with one what no block allows is " +
+const allowIntro = "Who may write what. The block can stand several times, in any order. Without one whoever can " +
+	"connect may write everything; with one what no block allows is " +
 	"dropped, counted as `refused not allowed` and answered OK. A mistake in one makes the whole file unusable."
 
 // allow reads an <allow> block.

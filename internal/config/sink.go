@@ -21,15 +21,17 @@ type File struct {
 // Compress are the options of a file store with compress= or publish=. Its files get their final names when they are
 // finished, unlike plain files.
 type Compress struct {
-	Codec       rotate.Codec // rotate.None with publish= alone
-	Seek        bool         // zstd files end with a seek table
-	Level       int          // 0 = the codec's default
-	Period      rotate.Period
-	At          rotate.Clock
-	Hive        bool          // finished files go to partitions, dt=DAY or dt=DAY/hr=HOUR
-	Keep        time.Duration // finished files that are older are removed, 0 = never
-	KeepBytes   int64         // the oldest finished files of a category are removed while they take more together, 0 = never
-	KeepTotal   int64         // the oldest finished files of all categories are removed while they take more together, 0 = never
+	Codec  rotate.Codec // rotate.None with publish= alone
+	Seek   bool         // zstd files end with a seek table
+	Level  int          // 0 = the codec's default
+	Period rotate.Period
+	At     rotate.Clock
+	Hive   bool          // finished files go to partitions, dt=DAY or dt=DAY/hr=HOUR
+	Keep   time.Duration // finished files that are older are removed, 0 = never
+	// the oldest finished files of a category are removed while they take more together, 0 = never
+	KeepBytes int64
+	// the oldest finished files of all categories are removed while they take more together, 0 = never
+	KeepTotal   int64
 	KeepOpen    bool          // the end of the server leaves open files to be continued, and does not finish them
 	DoneMarkers bool          // write _SUCCESS.PERIOD when the files of a period are complete
 	Lateness    time.Duration // how long that waits for a stream that has not moved on
@@ -61,16 +63,18 @@ func (f File) String() string {
 
 // Buffer is a store with a second one that takes over while the first fails.
 type Buffer struct {
-	Primary, Secondary        Sink
-	RetryInterval, RetryRange time.Duration // the next attempt comes after RetryInterval ± half of RetryRange; both above 0
+	Primary, Secondary Sink
+	// the next attempt comes after RetryInterval ± half of RetryRange; both above 0
+	RetryInterval, RetryRange time.Duration
 	Replay                    bool          // entries of the secondary are sent to the primary later
 	FlushStreaming            bool          // new entries do not wait for the replay
 	Adaptive                  bool          // the next three say when to try again, not the two above
 	MinRetry, MaxRetry        time.Duration // 0 < MinRetry <= MaxRetry
 	MaxOffset                 time.Duration // 0 < MaxOffset <= MaxRetry
 	SpoolMax                  int64         // bytes that may wait on disk, 0 = no bound
-	SpoolDir                  string        // of a forwarder or pipe: where they wait, and Secondary is Null; "" = Secondary says it
-	Twin                      int           // buffers before it in the configuration that have the same secondary
+	// of a forwarder or pipe: where they wait, and Secondary is Null; "" = Secondary says it
+	SpoolDir string
+	Twin     int // buffers before it in the configuration that have the same secondary
 }
 
 // For copies both stores.
@@ -85,10 +89,11 @@ func (b Buffer) String() string {
 
 // Network is a store that sends to another server.
 type Network struct {
-	Addrs       []string // HOST:PORT, tls://HOST:PORT, unix:/path or a source (package discovery); none if there is a Mapping
-	TLS         TLS      // for those with tls://
-	Shuffle     bool     // they are equals: one is chosen at random
-	Spread      bool     // they are equals: all senders divide them among themselves
+	// HOST:PORT, tls://HOST:PORT, unix:/path or a source (package discovery); none if there is a Mapping
+	Addrs       []string
+	TLS         TLS  // for those with tls://
+	Shuffle     bool // they are equals: one is chosen at random
+	Spread      bool // they are equals: all senders divide them among themselves
 	Timeout     time.Duration
 	Pool        bool          // stores with the same addresses share a connection
 	IgnoreError bool          // failing is not shown in the status

@@ -11,10 +11,17 @@ import (
 )
 
 var storeOptions = []option{
-	{key: "category", kind: text, meaning: "The category that the store takes: a name, `PREFIX*`, or `default` for those that no other store takes."},
-	{key: "categories", kind: text, meaning: "Several of these, with blanks between them. Each has files of its own, as with `default`."},
-	{key: "type", kind: text, meaning: "What kind of store it is: `" + "file`, `buffer`, `network`, `bucket`, `multi`, `category`, `multifile`, `thriftfile`, `thriftmultifile`, `kafka` or `null`."},
-	{key: "target_write_size", kind: decimalOctets, value: "16384", meaning: "Bytes of messages that are given to the store at once, without waiting for `max_write_interval`. Base 10."},
+	{key: "category", kind: text,
+		meaning: "The category that the store takes: a name, `PREFIX*`, or `default` for those that no other store " +
+			"takes."},
+	{key: "categories", kind: text,
+		meaning: "Several of these, with blanks between them. Each has files of its own, as with `default`."},
+	{key: "type", kind: text,
+		meaning: "What kind of store it is: `" + "file`, `buffer`, `network`, `bucket`, `multi`, `category`, " +
+			"`multifile`, `thriftfile`, `thriftmultifile`, `kafka` or `null`."},
+	{key: "target_write_size", kind: decimalOctets, value: "16384",
+		meaning: "Bytes of messages that are given to the store at once, without waiting for `max_write_interval`. " +
+			"Base 10."},
 	{key: "max_write_interval", kind: seconds, value: "1",
 		meaning: "How long messages wait at most for others before they are given to the store, 0 = 1."},
 	{key: "must_succeed", kind: unless, value: "yes",

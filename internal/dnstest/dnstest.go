@@ -39,8 +39,8 @@ func Start(tb testing.TB) *Server {
 	return s
 }
 
-// listen opens a port that is free for both UDP and TCP: one that the system chose for one of them may be in use for the
-// other.
+// listen opens a port that is free for both UDP and TCP: one that the system chose for one of them may be in use for
+// the other.
 func listen(tb testing.TB) (net.PacketConn, net.Listener) {
 	tb.Helper()
 	for attempt := 0; ; attempt++ {

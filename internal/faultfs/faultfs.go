@@ -302,10 +302,10 @@ func (d *Dir) Sync() error {
 // WriteFile replaces name by data, atomically and durably: temporary file, fsync, rename, fsync of the directory. After
 // an error the old content is still there.
 func (d *Dir) WriteFile(name string, data []byte) (err error) {
-	tmp := temporary(name)
-	if err := d.remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := d.Sweep(name); err != nil {
 		return err
 	}
+	tmp := temporary(name)
 	f, err := d.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o640)
 	if err != nil {
 		return err
@@ -324,6 +324,14 @@ func (d *Dir) WriteFile(name string, data []byte) (err error) {
 	}
 	killpoint.Reach("replace.renamed")
 	return d.Sync()
+}
+
+// Sweep removes what a process has left that was killed while it replaced name by WriteFile. Nobody reads it.
+func (d *Dir) Sweep(name string) error {
+	if err := d.remove(temporary(name)); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // temporary is the name under which a file is written before it is renamed to name.

@@ -145,7 +145,10 @@ func (h *handle) symlink(target, name string) error {
 func (h *handle) remove(name string) error {
 	err := h.at("remove", name, func(fd int, name string) error { return unix.Unlinkat(fd, name, 0) })
 	if errors.Is(err, unix.EISDIR) || errors.Is(err, unix.EPERM) {
-		derr := h.at("remove", name, func(fd int, name string) error { return unix.Unlinkat(fd, name, unix.AT_REMOVEDIR) })
+		derr := h.at("remove", name, func(fd int,
+			name string) error {
+			return unix.Unlinkat(fd, name, unix.AT_REMOVEDIR)
+		})
 		if !errors.Is(derr, unix.ENOTDIR) {
 			return derr
 		}

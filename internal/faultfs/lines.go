@@ -50,7 +50,7 @@ type Damage struct {
 // is removed.
 func OpenLines(d *Dir, name, header string, take func(body []byte) error) (*Lines, Damage, error) {
 	l := &Lines{dir: d, name: name, header: header}
-	_ = d.remove(temporary(name)) // if this fails, Rewrite reports it
+	_ = d.Sweep(name) // if this fails, Rewrite reports it
 	data, there, err := readIfThere(d, name)
 	if err != nil || !there {
 		return l, Damage{}, err

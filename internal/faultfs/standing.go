@@ -25,8 +25,8 @@ func (d *Dir) Standing() error {
 	return nil
 }
 
-// StillThere fails unless at path there is the file with that ID, with at least so many bytes. It looks from the top: the
-// directory may be another one now.
+// StillThere fails unless at path there is the file with that ID, with at least so many bytes. It looks from the top:
+// the directory may be another one now.
 func StillThere(path string, own ID, size int64) error {
 	var there unix.Stat_t
 	switch err := unix.Lstat(path, &there); {

@@ -71,8 +71,10 @@ const (
 // Sender is a forwarder, pipe or relay as the collector knows it.
 type Sender struct {
 	Report
-	Peer  string    `json:"peer"`          // identity of the connection: an address, the name in its certificate, a user
-	Via   string    `json:"via,omitempty"` // the hosts of the relays it sends through, the nearest to this collector first
+	// identity of the connection: an address, the name in its certificate, a user
+	Peer string `json:"peer"`
+	// the hosts of the relays it sends through, the nearest to this collector first
+	Via   string    `json:"via,omitempty"`
 	First time.Time `json:"first_heard"`
 	Heard time.Time `json:"last_heard"`
 	State State     `json:"state"`

@@ -17,8 +17,9 @@ package killpoint
 
 // The environment variables of a build with kill points.
 const (
-	KillVariable  = "INKWELL_KILL"  // NAME:N: die at the N-th arrival at NAME
-	ClockVariable = "INKWELL_CLOCK" // a file with a duration: how far the clock is off that output files are named and ended by
+	KillVariable = "INKWELL_KILL" // NAME:N: die at the N-th arrival at NAME
+	// a file with a duration: how far the clock is off that output files are named and ended by
+	ClockVariable = "INKWELL_CLOCK"
 
 	// Those of Tuned: intervals are in nanoseconds.
 	SegmentBytes = "INKWELL_SEGMENT_BYTES" // size of the segments of a spool or journal

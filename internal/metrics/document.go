@@ -11,12 +11,16 @@ import (
 
 // fromDocument adds the metrics that come from the status and are not counters.
 func (c *collector) fromDocument(to chan<- prometheus.Metric, s *status.Status) {
+	told := make(map[string]bool) // Prometheus refuses the whole scrape if a series is there twice
 	tell := func(name, help string, v float64, labels ...string) {
 		var names, values []string
 		for i := 0; i+1 < len(labels); i += 2 {
 			names, values = append(names, labels[i]), append(values, strings.ToValidUTF8(labels[i+1], "\uFFFD"))
 		}
-		to <- prometheus.MustNewConstMetric(prometheus.NewDesc(prefix+name, help, names, nil), gauge, v, values...)
+		if series := strings.Join(append(values, name), "\x00"); !told[series] {
+			told[series] = true
+			to <- prometheus.MustNewConstMetric(prometheus.NewDesc(prefix+name, help, names, nil), gauge, v, values...)
+		}
 	}
 	tell("build_info", "What runs; always 1.", 1, "role", s.Daemon.Role, "version", s.Daemon.Version, "revision",
 		s.Daemon.Revision, "goversion", s.Daemon.Go)
@@ -77,7 +81,8 @@ func (c *collector) backlog(tell func(name, help string, v float64, labels ...st
 		if s.Journal == nil {
 			break // a forwarder has one backlog for all
 		}
-		tell("backlog_bytes", "Bytes of messages that wait for a store or, in a spool, for the next hop.", float64(n), "category", label)
+		tell("backlog_bytes", "Bytes of messages that wait for a store or, in a spool, for the next hop.", float64(n),
+			"category", label)
 		tell("backlog_oldest_seconds", "How long the oldest of them has waited.", oldest[label],
 			"category", label)
 	}

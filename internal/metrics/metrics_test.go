@@ -158,6 +158,28 @@ func TestCountersBeginAtZero(t *testing.T) {
 	}
 }
 
+// TestASeriesIsThereOnce: Prometheus refuses a scrape that has a series twice or a label that is not UTF-8, as with paths
+// and categories that differ only in bytes that are not UTF-8.
+func TestASeriesIsThereOnce(t *testing.T) {
+	set := stats.New()
+	set.Category("a\xff", "received good").Add(5)
+	set.Category("a\xfe", "received good").Add(7)
+	expires := time.Now()
+	r := Registry(set, func() *status.Status {
+		return &status.Status{Journal: new(status.Store),
+			Hops:         []status.Hop{{Address: "a:1", Up: true}, {Address: "a:1"}, {Address: "a:2"}},
+			Categories:   []status.Category{{Name: "a\xff"}, {Name: "a\xfe"}},
+			Disks:        []status.Disk{{Path: "/\xfe", Use: "files", Total: 5}, {Path: "/\xff", Use: "files", Total: 5}},
+			Certificates: []status.Certificate{{File: "x", Expires: expires}, {File: "x", Expires: expires}}}
+	})
+	if got := gathered(t, r, "inkwell_hop_up"); len(got) != 2 || got["a:1"] != 1 || got["a:2"] != 0 {
+		t.Errorf("hops %v", got)
+	}
+	if got := gathered(t, r, "inkwell_entries_received_total"); len(got) != 1 || got["a\uFFFD"] != 12 {
+		t.Errorf("received %v", got)
+	}
+}
+
 // TestLossesAreAlerts looks for the counters of what is lost or refused in the alert rules, except for those that
 // anybody can raise who finds the port.
 func TestLossesAreAlerts(t *testing.T) {

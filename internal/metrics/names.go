@@ -44,7 +44,8 @@ func named(counter string) metric {
 		return m
 	}
 	if strings.HasPrefix(counter, "bucketupdater.") {
-		return metric{name: "inkwell_mapping_answers_total", help: "Answers of mapping services, by what became of them.",
+		return metric{name: "inkwell_mapping_answers_total", help: "Answers of mapping services, by what became of " +
+			"them.",
 			kind: prometheus.CounterValue, label: "result", value: counter[len("bucketupdater."):]}
 	}
 	return metric{name: prefix + snake(counter), help: "The counter " + `"` + counter + `"` + " of fb303.",
@@ -85,12 +86,15 @@ func byState(name, help, state string) metric {
 	return metric{name: name, help: help, kind: gauge, label: "state", value: state}
 }
 
-const sendersHelp = "Forwarders, pipes and relays that report to this collector, and those behind relays, by how they are."
+const sendersHelp = "Forwarders, pipes and relays that report to this collector, and those behind relays, by how " +
+	"they are."
 
 const (
-	refusedHelp = "Entries that were dropped and answered OK, because sending them again would change nothing, by reason."
-	laterHelp   = "Calls that were not taken, by reason: answered TRY_LATER (rate, queue) or with an exception (entries)."
-	closedHelp  = "Connections that were closed on a peer that did something wrong, by reason."
+	refusedHelp = "Entries that were dropped and answered OK, because sending them again would change nothing, by " +
+		"reason."
+	laterHelp = "Calls that were not taken, by reason: answered TRY_LATER (rate, queue) or with an exception " +
+		"(entries)."
+	closedHelp = "Connections that were closed on a peer that did something wrong, by reason."
 )
 
 // table lists the counters of fb303 (docs/operating.md explains them).
@@ -125,7 +129,8 @@ var table = map[string]metric{
 	"frames bad":            byReason("inkwell_connections_closed_total", closedHelp, "frame_bad"),
 	"frames without room":   byReason("inkwell_connections_closed_total", closedHelp, "no_room"),
 	"TLS handshakes failed": byReason("inkwell_connections_closed_total", closedHelp, "tls_handshake"),
-	"calls on disk":         total("inkwell_calls_on_disk_total", "Calls of more than 16 MiB, which went through a file."),
+	"calls on disk": total("inkwell_calls_on_disk_total",
+		"Calls of more than 16 MiB, which went through a file."),
 	"bytes in flight":       current("inkwell_in_flight_bytes", "Bytes of large calls that are being read."),
 	"HTTP requests":         total("inkwell_http_requests_total", "Requests of HTTP."),
 	"HTTP requests refused": total("inkwell_http_requests_refused_total", "Requests of HTTP from peers that may not."),
@@ -141,8 +146,9 @@ var table = map[string]metric{
 	"senders in trouble": byState("inkwell_senders", sendersHelp, "trouble"),
 	"requeue": perCategory("inkwell_entries_requeued_total",
 		"Entries that a store did not take, once for each attempt."),
-	"retries":        total("inkwell_buffer_retries_total", "How often a buffer had to stand in for its store."),
-	"lost":           perCategory("inkwell_entries_lost_total", "Entries that were thrown away, as the configuration says."),
+	"retries": total("inkwell_buffer_retries_total", "How often a buffer had to stand in for its store."),
+	"lost": perCategory("inkwell_entries_lost_total",
+		"Entries that were thrown away, as the configuration says."),
 	"ignored":        perCategory("inkwell_entries_ignored_total", "Entries that a null store took."),
 	"dropped empty":  total("inkwell_entries_empty_total", "Empty messages for a thriftfile, which cannot hold them."),
 	"bytes lost":     total("inkwell_lost_bytes_total", "Bytes that were lost in unreadable places."),
@@ -167,9 +173,10 @@ var table = map[string]metric{
 	"replayed": total("inkwell_entries_replayed_total", "Entries that went out of the spool to the next hop."),
 	"held": current("inkwell_entries_held",
 		"Entries that wait because the next hop answers them with TRY_LATER while it takes others."),
-	"refused":               total("inkwell_entries_set_aside_total", "Entries that the next hop refuses for ever."),
-	"files truncated":       total("inkwell_files_truncated_total", "Files that were written anew."),
-	"files lost":            total("inkwell_files_lost_total", "Files that were gone before they were read to their end."),
+	"refused":         total("inkwell_entries_set_aside_total", "Entries that the next hop refuses for ever."),
+	"files truncated": total("inkwell_files_truncated_total", "Files that were written anew."),
+	"files lost": total("inkwell_files_lost_total",
+		"Files that were gone before they were read to their end."),
 	"files unreadable":      current("inkwell_files_unreadable", "Files and directories that cannot be read."),
 	"file systems hanging":  current("inkwell_file_systems_hanging", "File systems that do not answer."),
 	"bytes of holes":        total("inkwell_hole_bytes_total", "NULs that nobody wrote and that were passed over."),

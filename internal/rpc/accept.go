@@ -60,7 +60,8 @@ func (o *outage) failed(err error) {
 	}
 	if !o.told && now.Sub(o.said) >= complaintPeriod {
 		o.said, o.told = now, true
-		o.log.Error("cannot accept connections, trying again (too many open files: raise the limit, ulimit -n)", "error", err)
+		o.log.Error("cannot accept connections, trying again (too many open files: raise the limit, ulimit -n)",
+			"error", err)
 	}
 }
 

@@ -34,8 +34,8 @@ func ParseAddress(s string) (Address, error) {
 	return Address{Network: "tcp", Text: rest, TLS: secure}, nil
 }
 
-// local returns the addresses that localhost:PORT stands for, and nothing for any other address. localhost is not looked
-// up, because a bare chroot or an image made from scratch has no /etc/hosts that would name it.
+// local returns the addresses that localhost:PORT stands for, and nothing for any other address. localhost is not
+// looked up, because a bare chroot or an image made from scratch has no /etc/hosts that would name it.
 func (a Address) local() []string {
 	host, port, err := net.SplitHostPort(a.Text)
 	if err != nil || a.Network != "tcp" || !strings.EqualFold(host, "localhost") {

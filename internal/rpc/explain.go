@@ -45,7 +45,8 @@ func cause(err error) string {
 	case errors.As(err, &invalid):
 		return invalidity(invalid)
 	case errors.As(err, &host):
-		return fmt.Sprintf("certificate is valid for %s, not for %s", clean(validFor(host.Certificate)), clean(host.Host))
+		return fmt.Sprintf("certificate is valid for %s, not for %s", clean(validFor(host.Certificate)),
+			clean(host.Host))
 	case errors.As(err, &unknown):
 		return "certificate is signed by an unknown authority" + issuer(unknown.Cert) +
 			": give the one that signed it as tls_ca"

@@ -84,7 +84,8 @@ func asking(nc net.Conn, limit int32, timeout time.Duration) (*thrift.TStandardC
 func FB303(
 	addr string, timeout time.Duration, credentials *Credentials,
 ) (*fb303.FacebookServiceClient, io.Closer, error) {
-	client, closer, err := question(context.Background(), addr, maxReply, dialOptions{timeout: timeout, tls: credentials})
+	client, closer, err := question(context.Background(), addr, maxReply,
+		dialOptions{timeout: timeout, tls: credentials})
 	if err != nil {
 		return nil, nil, err
 	}

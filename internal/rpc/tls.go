@@ -95,7 +95,8 @@ func (c *Credentials) client(host string) *tls.Config {
 	if c.files.ServerName != "" {
 		conf.ServerName = c.files.ServerName
 	}
-	// The certificate is shown even if the server does not list its authority, so that the server can say what is wrong.
+	// The certificate is shown even if the server does not list its authority, so that the server can say what is
+	// wrong.
 	if cert := c.cert; cert != nil {
 		conf.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return cert, nil }
 	}
@@ -132,7 +133,8 @@ func (c *Credentials) stat() (seen []os.FileInfo, err error) {
 		var info os.FileInfo
 		if name != "" {
 			if info, err = os.Stat(name); err != nil {
-				return nil, fmt.Errorf("find a TLS file, as tls_cert, tls_key or tls_ca (--tls-cert …) names it: %w", err)
+				return nil, fmt.Errorf("find a TLS file, as tls_cert, tls_key or tls_ca (--tls-cert …) names it: %w",
+					err)
 			}
 		}
 		seen = append(seen, info)

@@ -73,7 +73,8 @@ func (m *Monitor) Run(ctx context.Context, each func(now time.Time)) {
 // Begin returns a document with what the monitor knows. The daemon adds its own part and calls Finish.
 func (m *Monitor) Begin(now time.Time) *Status {
 	s := &Status{Format: Format, Now: now, Daemon: m.daemon, Disks: m.Disks.List(), Events: m.events.List(),
-		Categories: []Category{}, Senders: []Sender{}, Hops: []Hop{}, Refused: []Refusal{}, Certificates: []Certificate{}}
+		Categories: []Category{}, Senders: []Sender{}, Hops: []Hop{}, Refused: []Refusal{},
+		Certificates: []Certificate{}}
 	if s.Daemon.Listen == nil {
 		s.Daemon.Listen = []string{}
 	}

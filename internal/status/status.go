@@ -30,25 +30,28 @@ const (
 
 // Status is everything that a daemon reports about itself.
 type Status struct {
-	Format        int           `json:"format"`
-	Now           time.Time     `json:"now"` // when the document was made
-	Verdict       Verdict       `json:"verdict"`
-	Daemon        Daemon        `json:"daemon"`
-	Received      Flow          `json:"received"`       // since the start, of all categories
-	CategoryCount int           `json:"category_count"` // Categories has all of them
-	Categories    []Category    `json:"categories"`     // those with trouble first, then by bytes per second, then by bytes
-	Senders       []Sender      `json:"senders"`        // of a collector: who sends to it, the furthest behind first
-	Hops          []Hop         `json:"hops"`           // where entries are sent on, in the order of the configuration
-	Inputs        *Inputs       `json:"inputs,omitempty"`
-	Journal       *Store        `json:"journal,omitempty"` // of a collector
-	Topic         *Topic        `json:"topic,omitempty"`   // of a collector whose journal is a topic
-	Spool         *Store        `json:"spool,omitempty"`   // of a forwarder or pipe; of a collector that sends on, all of them
-	Disks         []Disk        `json:"disks"`
-	Files         *Files        `json:"files,omitempty"` // of a collector
-	Refused       []Refusal     `json:"refused"`         // entries and calls that were refused, thrown away or lost, by reason; those above 0
-	Certificates  []Certificate `json:"certificates"`
-	Events        []Event       `json:"events"`  // recent warnings and errors of the log, the newest first
-	History       History       `json:"history"` // of Received
+	Format        int       `json:"format"`
+	Now           time.Time `json:"now"` // when the document was made
+	Verdict       Verdict   `json:"verdict"`
+	Daemon        Daemon    `json:"daemon"`
+	Received      Flow      `json:"received"`       // since the start, of all categories
+	CategoryCount int       `json:"category_count"` // Categories has all of them
+	// those with trouble first, then by bytes per second, then by bytes
+	Categories []Category `json:"categories"`
+	Senders    []Sender   `json:"senders"` // of a collector: who sends to it, the furthest behind first
+	Hops       []Hop      `json:"hops"`    // where entries are sent on, in the order of the configuration
+	Inputs     *Inputs    `json:"inputs,omitempty"`
+	Journal    *Store     `json:"journal,omitempty"` // of a collector
+	Topic      *Topic     `json:"topic,omitempty"`   // of a collector whose journal is a topic
+	// of a forwarder or pipe; of a collector that sends on, all of them
+	Spool *Store `json:"spool,omitempty"`
+	Disks []Disk `json:"disks"`
+	Files *Files `json:"files,omitempty"` // of a collector
+	// entries and calls that were refused, thrown away or lost, by reason; those above 0
+	Refused      []Refusal     `json:"refused"`
+	Certificates []Certificate `json:"certificates"`
+	Events       []Event       `json:"events"`  // recent warnings and errors of the log, the newest first
+	History      History       `json:"history"` // of Received
 }
 
 // Daemon identifies the process.
@@ -79,23 +82,26 @@ type Flow struct {
 type Category struct {
 	Name string `json:"name"`
 	Flow
-	LastEntry *time.Time `json:"last_entry,omitempty"` // when its last entry came, to some five seconds; none since the start
-	Backlog   int64      `json:"backlog_bytes"`        // messages that wait for a store of the category, or in a spool for its next hop
-	Oldest    float64    `json:"oldest_seconds"`       // how long the oldest of them has waited; 0 = none waits
-	Trouble   string     `json:"trouble,omitempty"`    // what its store says is wrong
+	// when its last entry came, to some five seconds; none since the start
+	LastEntry *time.Time `json:"last_entry,omitempty"`
+	// messages that wait for a store of the category, or in a spool for its next hop
+	Backlog int64   `json:"backlog_bytes"`
+	Oldest  float64 `json:"oldest_seconds"`    // how long the oldest of them has waited; 0 = none waits
+	Trouble string  `json:"trouble,omitempty"` // what its store says is wrong
 }
 
 // Sender is a host, or one source on a host, that sends to a collector.
 type Sender struct {
-	Host     string     `json:"host"`
-	Path     string     `json:"path,omitempty"` // of the file that is followed, or the name of another input
-	Category string     `json:"category,omitempty"`
-	Address  string     `json:"address,omitempty"` // from where it is connected, or was last
-	Via      string     `json:"via,omitempty"`     // the relays it sends through, the nearest to this collector first
-	Version  string     `json:"version,omitempty"` // of the sender's program
-	State    string     `json:"state,omitempty"`   // sending, behind, trouble or silent: see package fleet
-	Lag      int64      `json:"lag_bytes"`         // what it has read or spooled and not sent, and what it has not read yet
-	Oldest   float64    `json:"oldest_seconds"`    // how long the oldest of that has waited
+	Host     string `json:"host"`
+	Path     string `json:"path,omitempty"` // of the file that is followed, or the name of another input
+	Category string `json:"category,omitempty"`
+	Address  string `json:"address,omitempty"` // from where it is connected, or was last
+	Via      string `json:"via,omitempty"`     // the relays it sends through, the nearest to this collector first
+	Version  string `json:"version,omitempty"` // of the sender's program
+	State    string `json:"state,omitempty"`   // sending, behind, trouble or silent: see package fleet
+	// what it has read or spooled and not sent, and what it has not read yet
+	Lag      int64      `json:"lag_bytes"`
+	Oldest   float64    `json:"oldest_seconds"` // how long the oldest of that has waited
 	LastSeen *time.Time `json:"last_seen,omitempty"`
 	Entries  int64      `json:"entries"`
 	Trouble  string     `json:"trouble,omitempty"`
@@ -133,12 +139,13 @@ type Input struct {
 
 // Store is a journal or a spool. It holds entries that were accepted and have not reached their destination.
 type Store struct {
-	Dir     string  `json:"dir"` // "" for several together
-	Bytes   int64   `json:"bytes"`
-	Entries int64   `json:"entries"`
-	Limit   int64   `json:"limit_bytes"`    // 0 = none
-	Oldest  float64 `json:"oldest_seconds"` // how long the oldest entry has been there; of a spool, how long it has not been empty
-	Pending int64   `json:"pending_bytes"`  // of a journal: in memory, on the way to the stores
+	Dir     string `json:"dir"` // "" for several together
+	Bytes   int64  `json:"bytes"`
+	Entries int64  `json:"entries"`
+	Limit   int64  `json:"limit_bytes"` // 0 = none
+	// how long the oldest entry has been there; of a spool, how long it has not been empty
+	Oldest  float64 `json:"oldest_seconds"`
+	Pending int64   `json:"pending_bytes"` // of a journal: in memory, on the way to the stores
 	Trouble string  `json:"trouble,omitempty"`
 }
 

@@ -168,8 +168,10 @@ func (j *judge) stores() {
 		store      *Store
 		name, cure string
 	}{
-		{j.s.Journal, "journal", "see which category is behind; raise --journal-max, or give it more disk: at the limit every call is told to try later"},
-		{j.s.Spool, "spool", "bring the next hop back, or raise --spool-max: at the limit reading waits, and a pipe may drop lines"},
+		{j.s.Journal, "journal", "see which category is behind; raise --journal-max, or give it more disk: at the " +
+			"limit every call is told to try later"},
+		{j.s.Spool, "spool",
+			"bring the next hop back, or raise --spool-max: at the limit reading waits, and a pipe may drop lines"},
 	} {
 		s := x.store
 		if s == nil || s == j.s.Spool && j.s.Daemon.Role == Collector { // its categories say what waits in which spool
@@ -283,7 +285,8 @@ func (j *judge) refusals() {
 			continue
 		}
 		j.add(Reason{Level: troubled(r.Recent > 0), Code: Refusing, Subject: r.Reason,
-			Text: fmt.Sprintf("%s: %d in the last ten minutes", r.Reason, r.Recent), Cure: "see the log, which names the peer or the category, and the counter in docs/operating.md"})
+			Text: fmt.Sprintf("%s: %d in the last ten minutes", r.Reason, r.Recent), Cure: "see the log, which names " +
+				"the peer or the category, and the counter in docs/operating.md"})
 	}
 }
 

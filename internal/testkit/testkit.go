@@ -9,12 +9,12 @@ import (
 	"go.uber.org/goleak"
 )
 
-// Main runs the tests of a package, with their temporary directories in memory where that is possible, and fails if they
-// leave a goroutine behind.
+// Main runs the tests of a package, with their temporary directories in memory where that is possible, and fails if
+// they leave a goroutine behind.
 //
-// The directories are in memory because these tests call fsync some ten thousand times, and none of them depends on what
-// a disk does: power cuts are simulated by internal/faultfs/crashfs, and the tests of the whole program, in test/, run
-// on the disk. For store/series that makes 4 s of 100.
+// The directories are in memory because these tests call fsync some ten thousand times, and none of them depends on
+// what a disk does: power cuts are simulated by internal/faultfs/crashfs, and the tests of the whole program, in test/,
+// run on the disk. For store/series that makes 4 s of 100.
 func Main(m *testing.M) {
 	dir, err := os.MkdirTemp("/dev/shm", "inkwell-test-")
 	if err != nil { // without such a file system it only takes longer

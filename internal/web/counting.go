@@ -62,8 +62,9 @@ const (
 var (
 	formats = []string{"combined", "common", "json", "logfmt", "syslog"}
 	hours   = []int{1, 3, 12, 24}
-	keys    = map[string]string{"combined": "url", "common": "url", "json": "level", "logfmt": "level", "syslog": "app"} // by default
-	fields  = regexp.MustCompile(`^[A-Za-z0-9_.,-]{1,100}$`)
+	// by default
+	keys   = map[string]string{"combined": "url", "common": "url", "json": "level", "logfmt": "level", "syslog": "app"}
+	fields = regexp.MustCompile(`^[A-Za-z0-9_.,-]{1,100}$`)
 )
 
 var errCounting = errors.New("the lines of another category are being counted: try again in a moment")
@@ -113,7 +114,8 @@ func (c *counting) get(ctx context.Context, q Question) (*Counts, error) {
 	defer cancel()
 	counts, err := c.count(ctx, q)
 	if ctx.Err() != nil {
-		return nil, fmt.Errorf("the lines could not be counted in %v: choose fewer hours, or use inkwell stats", countWait)
+		return nil, fmt.Errorf("the lines could not be counted in %v: choose fewer hours, or use inkwell stats",
+			countWait)
 	}
 	if err != nil {
 		return nil, err

@@ -88,16 +88,19 @@ func gridsOf(names []string, complete map[string][]string, now time.Time) (grids
 	hours := grid{Title: "Hours"}
 	for i := range gridHours {
 		at := now.Add(-time.Duration(i) * time.Hour)
-		hours.Periods, hours.Heads = append(hours.Periods, at.Format("2006-01-02T15")), append(hours.Heads, at.Format("15"))
+		hours.Periods, hours.Heads = append(hours.Periods, at.Format("2006-01-02T15")), append(hours.Heads, at.Format(
+			"15"))
 	}
 	days := grid{Title: "Days"}
 	for i := range gridDays {
 		at := now.AddDate(0, 0, -i)
-		days.Periods, days.Heads = append(days.Periods, at.Format(time.DateOnly)), append(days.Heads, at.Format("01-02"))
+		days.Periods, days.Heads = append(days.Periods, at.Format(time.DateOnly)),
+			append(days.Heads, at.Format("01-02"))
 	}
 	for _, g := range []grid{hours, days} {
 		for _, name := range names {
-			if !slices.ContainsFunc(complete[name], func(label string) bool { return len(label) == len(g.Periods[0]) }) {
+			if !slices.ContainsFunc(complete[name],
+				func(label string) bool { return len(label) == len(g.Periods[0]) }) {
 				continue
 			}
 			row := gridRow{Name: name}

@@ -40,9 +40,10 @@ import (
 type Options struct {
 	Status func(ctx context.Context) *status.Status // of the daemon, now
 	Reads  func(c *access.Caller) bool              // whether a peer may see more than /healthz and /readyz
-	Listen []string                                 // addresses whose hosts are names of this machine, in addition to its own
-	Stats  *stats.Set                               // for /metrics; counts requests, too
-	Files  Files                                    // of a collector; nil = no files are served
+	// addresses whose hosts are names of this machine, in addition to its own
+	Listen []string
+	Stats  *stats.Set // for /metrics; counts requests, too
+	Files  Files      // of a collector; nil = no files are served
 
 	Count func(ctx context.Context, q Question) (*Counts, error) // makes statistics of a category; nil = there are none
 }
@@ -121,15 +122,17 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // end answers a request that is malformed or not allowed and closes the connection, without reading the request's body.
 func (h *handler) end(w http.ResponseWriter, code int, text string) {
 	w.Header().Set("Connection", "close")
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(time.Second)) // if it cannot be set, the body is not read either
+	// if it cannot be set, the body is not read either
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(time.Second))
 	say(w, code, text)
 }
 
 // headers are sent with every answer: the page loads nothing from elsewhere, runs no foreign script, and is neither
 // cached nor framed.
 var headers = [][2]string{
-	{"Content-Security-Policy", "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; " +
-		"base-uri 'none'; form-action 'self'; frame-ancestors 'none'"},
+	{"Content-Security-Policy",
+		"default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; " +
+			"base-uri 'none'; form-action 'self'; frame-ancestors 'none'"},
 	{"X-Content-Type-Options", "nosniff"},
 	{"Referrer-Policy", "no-referrer"},
 	{"Cross-Origin-Resource-Policy", "same-origin"},
@@ -211,7 +214,8 @@ func (h *handler) mayRead(next http.HandlerFunc) http.HandlerFunc {
 			return
 		}
 		h.refused.Add(1)
-		say(w, http.StatusForbidden, "not allowed: this is for this machine, and for peers of an <allow> block with status=yes (--allow-status); everybody may ask /healthz")
+		say(w, http.StatusForbidden, "not allowed: this is for this machine, and for peers of an <allow> block with "+
+			"status=yes (--allow-status); everybody may ask /healthz")
 	}
 }
 
@@ -225,7 +229,9 @@ func (h *handler) ours(next http.HandlerFunc) http.HandlerFunc {
 			return
 		}
 		h.refused.Add(1)
-		say(w, http.StatusForbidden, fmt.Sprintf("not under the name %q: use an address, localhost, the name of this machine (%s), or TLS", r.Host, hostname()))
+		say(w, http.StatusForbidden, fmt.Sprintf(
+			"not under the name %q: use an address, localhost, the name of this machine (%s), or TLS", r.Host,
+			hostname()))
 	}
 }
 
@@ -249,4 +255,5 @@ func (h *handler) known(host string) bool {
 }
 
 // errLate says that a status could not be made in time.
-var errLate = errors.New("the daemon does not say how it is: it reads its configuration again, or something hangs; see the log")
+var errLate = errors.New(
+	"the daemon does not say how it is: it reads its configuration again, or something hangs; see the log")

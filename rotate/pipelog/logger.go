@@ -18,8 +18,10 @@ type logger struct {
 	names   namer
 	pending []byte // read, not yet written
 	room    []byte // what pending began in when it last was empty
-	whole   int    // bytes of pending up to its last newline; kept, because looking for it again and again in a line of 64 MiB takes a minute
-	ended   bool   // nothing more comes
+	// bytes of pending up to its last newline; kept, because looking for it again and again in a line of 64 MiB takes a
+	// minute
+	whole int
+	ended bool // nothing more comes
 
 	file    File      // nil = none open
 	name    string    // of the file, or of the one before; "" = there was none
@@ -32,7 +34,8 @@ type logger struct {
 	toldFull    bool // since the last write that went well
 }
 
-// run takes chunks and writes them until they end, or until ctx has ended and the disk refuses. ended says whether all chunks are taken.
+// run takes chunks and writes them until they end, or until ctx has ended and the disk refuses. ended says whether all
+// chunks are taken.
 func (l *logger) run(ctx context.Context, chunks <-chan []byte) (ended bool, err error) {
 	hurry := ctx.Done()
 	var deadline time.Time // after ctx ended
@@ -45,7 +48,8 @@ func (l *logger) run(ctx context.Context, chunks <-chan []byte) (ended bool, err
 		case l.ended && len(l.pending) == 0:
 			return true, nil
 		case !deadline.IsZero() && !now.Before(deadline) && l.waiting(now):
-			return l.ended, fmt.Errorf("%w: %d bytes are lost; the last error: %s", ErrLost, len(l.pending), cmp.Or(l.write.last, l.open.last))
+			return l.ended, fmt.Errorf("%w: %d bytes are lost; the last error: %s", ErrLost, len(l.pending),
+				cmp.Or(l.write.last, l.open.last))
 		}
 		from := chunks
 		if l.ended || l.full() {
@@ -147,8 +151,8 @@ func (l *logger) work(now time.Time) error {
 	}
 }
 
-// ready is how many bytes of pending may be written: up to the end of a line, or all of them at the end of the input or when a line is
-// so long that it does not fit into memory.
+// ready is how many bytes of pending may be written: up to the end of a line, or all of them at the end of the input or
+// when a line is so long that it does not fit into memory.
 func (l *logger) ready() int {
 	if l.ended || len(l.pending) >= l.o.Memory && l.whole == 0 || l.midLine {
 		return len(l.pending)
@@ -197,7 +201,8 @@ func lineEnd(data []byte) int {
 	return len(data)
 }
 
-// put writes the first n bytes and says whether that went well. What was written stays written: the rest is tried again.
+// put writes the first n bytes and says whether that went well. What was written stays written: the rest is tried
+// again.
 func (l *logger) put(n int, now time.Time) bool {
 	done, err := l.file.Write(l.pending[:n])
 	if err == nil && done != n {

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// namer makes the names of the files, one after the other. Within a base (what the template or the number says) files that are full
-// are told apart by a part: BASE, BASE.1, BASE.2 …
+// namer makes the names of the files, one after the other. Within a base (what the template or the number says) files
+// that are full are told apart by a part: BASE, BASE.1, BASE.2 …
 type namer struct {
 	o     Options
 	base  string // "" = none yet
@@ -24,8 +24,8 @@ type choice struct {
 	change bool // it is not the file of before
 }
 
-// next chooses the file for what comes at a moment. room is how many bytes the next line has: if full says that the file of before has
-// no room for it, the next has. A choice is made real by keeping its namer.
+// next chooses the file for what comes at a moment. room is how many bytes the next line has: if full says that the
+// file of before has no room for it, the next has. A choice is made real by keeping its namer.
 func (n namer) next(m moment, full bool, room int64) choice {
 	c := choice{namer: n, change: true}
 	c.files++
@@ -82,7 +82,8 @@ func hasRoom(path string, bound, room int64) bool {
 	return err != nil || st.Size() == 0 || st.Size()+room <= bound
 }
 
-// at is the moment that names the files which are begun now: the begin of the interval, or now when a file of this interval is full.
+// at is the moment that names the files which are begun now: the begin of the interval, or now when a file of this
+// interval is full.
 func (l *logger) at(now time.Time, full bool) moment {
 	now = now.In(l.o.Zone)
 	if l.when.every == 0 || full {

@@ -1,22 +1,22 @@
-// Package pipelog writes the lines of a pipe into files that it rotates by time and by size, under the names that Apache's rotatelogs
-// gives them.
+// Package pipelog writes the lines of a pipe into files that it rotates by time and by size, under the names that
+// Apache's rotatelogs gives them.
 //
 //	input ── reader ── chunks ──► pending ── whole lines ──► file ── interval over, or the next line would pass the bound ──► next file
 //	                  (waits while        (kept while the disk
 //	                   Memory is full)     refuses, tried again)
 //
-// Invariants: a line is in one file, whole; only one that is longer than Memory is begun before its end is known, and then the file is
-// not changed before that end. A file with more than one line is never larger than MaxSize. What was written is never cut off again:
-// a file is only emptied by being opened, where the options ask for it (Truncate, TruncateLater, Count). What cannot be written stays
-// in memory and is tried again; when Memory is full the reader stops, so the writer of the pipe waits. A next file that cannot be
-// opened leaves the old one in use.
+// Invariants: a line is in one file, whole; only one that is longer than Memory is begun before its end is known, and
+// then the file is not changed before that end. A file with more than one line is never larger than MaxSize. What was
+// written is never cut off again: a file is only emptied by being opened, where the options ask for it (Truncate,
+// TruncateLater, Count). What cannot be written stays in memory and is tried again; when Memory is full the reader
+// stops, so the writer of the pipe waits. A next file that cannot be opened leaves the old one in use.
 //
-// Run is one goroutine that owns everything, and one that reads. Time comes from time.Now and timers alone (in a synctest bubble it is
-// the bubble's), files from Options.Open.
+// Run is one goroutine that owns everything, and one that reads. Time comes from time.Now and timers alone (in a
+// synctest bubble it is the bubble's), files from Options.Open.
 //
-// Limitations: nothing is synced to the disk. Lines that several processes write to one pipe are only whole when they are no longer
-// than PIPE_BUF (4096 bytes): the kernel mixes longer ones before anybody can read them. A second process that appends to the same file
-// is seen, but can pass MaxSize by what it writes between the look and the write.
+// Limitations: nothing is synced to the disk. Lines that several processes write to one pipe are only whole when they
+// are no longer than PIPE_BUF (4096 bytes): the kernel mixes longer ones before anybody can read them. A second process
+// that appends to the same file is seen, but can pass MaxSize by what it writes between the look and the write.
 package pipelog
 
 import (
@@ -30,23 +30,27 @@ import (
 	"time"
 )
 
-// Options says what is written where; the zero value is what the comments say, but Name and one of Every and MaxSize must be set.
+// Options says what is written where; the zero value is what the comments say, but Name and one of Every and MaxSize
+// must be set.
 type Options struct {
-	Name          string         // of the files: with % a template of strftime, else the begin of names that end in a number
-	Every         time.Duration  // length of an interval, in whole seconds; 0 = no end by time
-	MaxSize       int64          // bytes of a file; 0 = no bound
-	Zone          *time.Location // in which intervals begin and names are made; nil = UTC
-	Link          string         // a hard link that always leads to the current file; "" = none
-	Program       string         // run with the name of the new file, and of the one before, after each change; "" = none
-	Count         int            // names are Name, Name.1 … Name.(Count-1) in a circle, each emptied when its turn comes again; 0 = no circle
-	OpenNow       bool           // make the first file before there is a line for it
-	Empty         bool           // make a file for each interval, with or without lines; needs Every
-	MakeDirs      bool           // make the directories of a file
-	Truncate      bool           // always write Name itself, emptied instead of changed
-	TruncateLater bool           // empty each file when it is opened, but the first
-	Echo          io.Writer      // gets a copy of what is read; nil = nobody
-	Memory        int            // bytes that are held while they cannot be written; 0 = 64 MiB
-	Logger        *slog.Logger   // nil = discard
+	// of the files: with % a template of strftime, else the begin of names that end in a number
+	Name    string
+	Every   time.Duration  // length of an interval, in whole seconds; 0 = no end by time
+	MaxSize int64          // bytes of a file; 0 = no bound
+	Zone    *time.Location // in which intervals begin and names are made; nil = UTC
+	Link    string         // a hard link that always leads to the current file; "" = none
+	// run with the name of the new file, and of the one before, after each change; "" = none
+	Program string
+	// names are Name, Name.1 … Name.(Count-1) in a circle, each emptied when its turn comes again; 0 = no circle
+	Count         int
+	OpenNow       bool         // make the first file before there is a line for it
+	Empty         bool         // make a file for each interval, with or without lines; needs Every
+	MakeDirs      bool         // make the directories of a file
+	Truncate      bool         // always write Name itself, emptied instead of changed
+	TruncateLater bool         // empty each file when it is opened, but the first
+	Echo          io.Writer    // gets a copy of what is read; nil = nobody
+	Memory        int          // bytes that are held while they cannot be written; 0 = 64 MiB
+	Logger        *slog.Logger // nil = discard
 
 	// Open opens a file for writing, as os.OpenFile does with mode 0666; nil = os.OpenFile.
 	Open func(name string, flag int) (File, error)
@@ -60,7 +64,8 @@ type File interface {
 
 // What Run ends with when it does not end well.
 var (
-	ErrOpen = errors.New("no file to write to")                // the first file cannot be opened, and waiting would not help
+	// the first file cannot be opened, and waiting would not help
+	ErrOpen = errors.New("no file to write to")
 	ErrRead = errors.New("the input cannot be read")           // all that was read is written
 	ErrEcho = errors.New("the copy of the input has gaps")     // all that was read is written
 	ErrLost = errors.New("what was read could not be written") // until Run had to end
@@ -108,15 +113,17 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Run writes what in yields until that ends; see ending.Until for an input that ends when it is told to. When ctx has ended a disk that
-// refuses is waited for a few seconds more, no longer. The error wraps ErrOpen, ErrRead, ErrEcho or ErrLost.
+// Run writes what in yields until that ends; see ending.Until for an input that ends when it is told to. When ctx has
+// ended a disk that refuses is waited for a few seconds more, no longer. The error wraps ErrOpen, ErrRead, ErrEcho or
+// ErrLost.
 func Run(ctx context.Context, in io.Reader, o Options) error {
 	if err := o.Validate(); err != nil {
 		return err
 	}
 	o = o.withDefaults()
 	l := &logger{o: o, when: schedule{every: int64(o.Every / time.Second), zone: o.Zone}, names: namer{o: o}}
-	r := &reader{in: in, echo: o.Echo, log: o.Logger, chunks: make(chan []byte), quit: make(chan struct{}), done: make(chan struct{})}
+	r := &reader{in: in, echo: o.Echo, log: o.Logger, chunks: make(chan []byte), quit: make(chan struct{}),
+		done: make(chan struct{})}
 	if o.OpenNow || o.Empty && o.Every > 0 {
 		if err := l.openFirst(); err != nil {
 			return err

@@ -2,8 +2,8 @@ package pipelog
 
 import "time"
 
-// schedule divides time into intervals that begin at multiples of a period, as clocks on the wall of a zone show them: with a period of
-// a day they begin at midnight there and last 23 to 25 hours.
+// schedule divides time into intervals that begin at multiples of a period, as clocks on the wall of a zone show them:
+// with a period of a day they begin at midnight there and last 23 to 25 hours.
 type schedule struct {
 	every int64 // seconds; 0 = one interval without an end
 	zone  *time.Location
@@ -25,8 +25,8 @@ func (s schedule) begin(t time.Time) int64 {
 	return w - into
 }
 
-// end is the first moment behind t that is in another interval. An hour that the clock shows twice is one interval, one that it does
-// not show is none.
+// end is the first moment behind t that is in another interval. An hour that the clock shows twice is one interval, one
+// that it does not show is none.
 func (s schedule) end(t time.Time) time.Time {
 	t = time.Unix(t.Unix(), 0)
 	begin := s.begin(t)

@@ -16,8 +16,8 @@ type moment struct {
 // isTemplate says whether a name has conversions of strftime.
 func isTemplate(name string) bool { return strings.Contains(name, "%") }
 
-// strftime formats as the function of C does in the C locale, with the GNU conversions and the flags - _ 0 ^ #; widths are not known.
-// What is no conversion stays as it is.
+// strftime formats as the function of C does in the C locale, with the GNU conversions and the flags - _ 0 ^ #; widths
+// are not known. What is no conversion stays as it is.
 func strftime(template string, m moment) string {
 	var out strings.Builder
 	for {
@@ -31,7 +31,8 @@ func strftime(template string, m moment) string {
 		if spec != "" && strings.IndexByte("-_0^#", spec[0]) >= 0 {
 			flag, spec = spec[0], spec[1:]
 		}
-		if len(spec) > 1 && (spec[0] == 'E' && strings.IndexByte("cCxXyY", spec[1]) >= 0 || spec[0] == 'O' && strings.IndexByte("bBhCdegGHIjklmMSuUVwWy", spec[1]) >= 0) {
+		if len(spec) > 1 && (spec[0] == 'E' && strings.IndexByte("cCxXyY", spec[1]) >= 0 || spec[0] == 'O' &&
+			strings.IndexByte("bBhCdegGHIjklmMSuUVwWy", spec[1]) >= 0) {
 			spec = spec[1:] // other eras and digits: the C locale has none
 		}
 		text, ok := "", false
@@ -80,7 +81,8 @@ var numbers = map[byte]struct {
 // layouts are the conversions that package time can do.
 var layouts = map[byte]string{
 	'a': "Mon", 'A': "Monday", 'b': "Jan", 'h': "Jan", 'B': "January", 'p': "PM", 'P': "pm",
-	'c': "Mon Jan _2 15:04:05 2006", 'D': "01/02/06", 'F': "2006-01-02", 'r': "03:04:05 PM", 'R': "15:04", 'T': "15:04:05",
+	'c': "Mon Jan _2 15:04:05 2006", 'D': "01/02/06", 'F': "2006-01-02", 'r': "03:04:05 PM", 'R': "15:04",
+	'T': "15:04:05",
 	'x': "01/02/06", 'X': "15:04:05",
 }
 

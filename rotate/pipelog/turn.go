@@ -13,9 +13,9 @@ import (
 // openFirst makes the first file before there is a line for it.
 func (l *logger) openFirst() error { return l.begin(time.Now()) }
 
-// begin opens a file while none is open. That the very first cannot be opened is a mistake of whoever named it, and the error, unless
-// it is a lack that can pass; later the file of before takes the lines until another can be opened. Without an error and without a file
-// it is tried again.
+// begin opens a file while none is open. That the very first cannot be opened is a mistake of whoever named it, and the
+// error, unless it is a lack that can pass; later the file of before takes the lines until another can be opened.
+// Without an error and without a file it is tried again.
 func (l *logger) begin(now time.Time) error {
 	err := l.turn(now, false)
 	if err == nil || l.file != nil {
@@ -36,7 +36,8 @@ func (l *logger) begin(now time.Time) error {
 
 // passing says whether an error of opening is a lack that can pass.
 func passing(err error) bool {
-	for _, e := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.EINTR, syscall.ETIMEDOUT, syscall.ESTALE} {
+	for _, e := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM,
+		syscall.EINTR, syscall.ETIMEDOUT, syscall.ESTALE} {
 		if errors.Is(err, e) {
 			return true
 		}
@@ -44,8 +45,8 @@ func passing(err error) bool {
 	return false
 }
 
-// intervalOver closes the file whose interval is over; the next is opened by the next line, or now if there is one or every interval
-// has a file.
+// intervalOver closes the file whose interval is over; the next is opened by the next line, or now if there is one or
+// every interval has a file.
 func (l *logger) intervalOver(now time.Time) {
 	if l.until.IsZero() || now.Before(l.until) || l.midLine || now.Before(l.nextTry) {
 		return
@@ -62,8 +63,8 @@ func (l *logger) intervalOver(now time.Time) {
 	}
 }
 
-// turn changes to the file for the lines to come; full says that the one before has no room for the next line. On error the old file
-// stays in use, and no change is tried for a while.
+// turn changes to the file for the lines to come; full says that the one before has no room for the next line. On error
+// the old file stays in use, and no change is tried for a while.
 func (l *logger) turn(now time.Time, full bool) error {
 	room := int64(0)
 	if full {
@@ -80,7 +81,9 @@ func (l *logger) turn(now time.Time, full bool) error {
 		if l.name == "" && !passing(err) {
 			return err // the end
 		}
-		l.open.begin(l.o.Logger, err, "cannot open the next file: it is tried again, meanwhile the one before is used if there is one", "file", c.name, "before", l.name)
+		l.open.begin(l.o.Logger, err,
+			"cannot open the next file: it is tried again, meanwhile the one before is used if there is one", "file",
+			c.name, "before", l.name)
 		return err
 	}
 	l.open.over(l.o.Logger, "opened the next file", "file", c.name)
@@ -140,12 +143,13 @@ func (l *logger) link() {
 		}
 	}
 	if err != nil {
-		l.o.Logger.Error("cannot link the file; continuing without a link", "file", l.name, "link", l.o.Link, "error", err)
+		l.o.Logger.Error("cannot link the file; continuing without a link", "file", l.name, "link", l.o.Link, "error",
+			err)
 	}
 }
 
-// program starts the program that is run after a change. It has the streams of this process but for standard input, whose lines are not
-// its own.
+// program starts the program that is run after a change. It has the streams of this process but for standard input,
+// whose lines are not its own.
 func (l *logger) program(before string) {
 	if l.o.Program == "" {
 		return

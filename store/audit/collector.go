@@ -37,8 +37,8 @@ type Source struct {
 	Name  string   // in the report; "" = the first of Dirs
 	Dirs  []string // the directories that contain its files, at any depth
 	State string   // state directory; "" = .inkwell in the first of Dirs
-	// Topic reads what a topic has on its way into Dirs, in the place of a state directory; nil = there is no topic. It is
-	// called before Dirs are read.
+	// Topic reads what a topic has on its way into Dirs, in the place of a state directory; nil = there is no topic. It
+	// is called before Dirs are read.
 	Topic func(Topic) error
 }
 

@@ -55,7 +55,8 @@ func (a *account) settle(through uint64, m *markers) {
 			k := slices.IndexFunc(a.settled, func(c *content) bool { return c.File == add.File && c.Dir == add.Dir })
 			if k < 0 {
 				k = len(a.settled)
-				a.settled = append(a.settled, &content{Added: store.Added{Dir: add.Dir, File: add.File, Start: add.Start,
+				a.settled = append(a.settled, &content{Added: store.Added{Dir: add.Dir, File: add.File,
+					Start: add.Start,
 					First: add.First}})
 			}
 			a.settled[k].join(add)

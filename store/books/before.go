@@ -77,8 +77,9 @@ func (b *Books) takeOver(category string, list []contentsLine) error {
 		if i > 0 && list[i-1].File != l.File {
 			start = 0
 		}
-		add := store.Added{Dir: of.Dir, File: l.File, Start: start, First: l.First, Last: l.Last, Unordered: l.Unordered,
-			Open: l.File == of.Open, Spans: spans}
+		add := store.Added{Dir: of.Dir, File: l.File, Start: start, First: l.First, Last: l.Last,
+			Unordered: l.Unordered,
+			Open:      l.File == of.Open, Spans: spans}
 		for k := range spans {
 			spans[k].Category = category
 			start += spans[k].Bytes

@@ -5,15 +5,15 @@
 //	                                                                          ├─► ROOT/.counts          refused, duplicates
 //	                                                                          └─► retention
 //
-// Each outlet writes files by itself and numbers its Marks; it reports what it added to its files between two Marks. The
-// books follow the checkpoints. What was added is durable in the books before the checkpoint that covers it. What the
-// checkpoint does not cover after a crash is forgotten, because the outlet gets those entries again. What a saved
+// Each outlet writes files by itself and numbers its Marks; it reports what it added to its files between two Marks.
+// The books follow the checkpoints. What was added is durable in the books before the checkpoint that covers it. What
+// the checkpoint does not cover after a crash is forgotten, because the outlet gets those entries again. What a saved
 // checkpoint covers is never taken back: it stays in the books until the file is finished, and then becomes a line of
 // the manifest in the directory of the file, whichever store wrote the file.
 //
 // Each line describes the content of a file from an offset on, and replaces earlier lines about the content behind that
-// offset. Therefore a line may be written twice, a plain file can be continued after it was finished, and the first part
-// of an open file with very many spans can be moved to the manifest.
+// offset. Therefore a line may be written twice, a plain file can be continued after it was finished, and the first
+// part of an open file with very many spans can be moved to the manifest.
 //
 // Limitations: entries without numbers are counted only.
 package books
@@ -43,7 +43,8 @@ type Options struct {
 	Through      func(outlet string) (through uint64, listed bool)
 	Destinations []Destination
 	Counter      *Counter // of entries that are in no file; nil = the Books create one
-	// Before says which outlets the categories in the books of an older version belong to; nil = such books are ignored.
+	// Before says which outlets the categories in the books of an older version belong to; nil = such books are
+	// ignored.
 	Before func(category string) Takeover
 	// Moved returns the present names of an outlet and a path, after the state and the files were moved to another
 	// directory; nil = nothing was moved.
@@ -81,10 +82,11 @@ type Books struct {
 	markers  *markers
 	pruned   time.Time
 
-	looking   sync.Mutex     // held while retention examines the directories
-	looks     sync.WaitGroup // the goroutine that does so
-	keeping   keeping        // belongs to that goroutine
-	appending sync.RWMutex   // locked by retention to append to a manifest; read-locked by the concurrent appends of Publish
+	looking sync.Mutex     // held while retention examines the directories
+	looks   sync.WaitGroup // the goroutine that does so
+	keeping keeping        // belongs to that goroutine
+	// locked by retention to append to a manifest; read-locked by the concurrent appends of Publish
+	appending sync.RWMutex
 }
 
 // Open reads the books in o.State and leaves out what the checkpoint does not cover.
@@ -95,7 +97,8 @@ func Open(o Options) (*Books, error) {
 	}
 	own := new(faultfs.Disks)
 	o.Disks = cmp.Or(o.Disks, own)
-	b := &Books{o: o, own: own, accounts: make(map[string]*account), touched: make(map[*account]bool), markers: newMarkers(&o)}
+	b := &Books{o: o, own: own, accounts: make(map[string]*account), touched: make(map[*account]bool),
+		markers: newMarkers(&o)}
 	if o.Counter == nil {
 		b.o.Counter = NewCounter(o.Destinations, o.Logger, o.Injector)
 	}

@@ -19,8 +19,9 @@ type Count struct {
 	Stream   string    `json:"stream,omitempty"`
 	What     string    `json:"what"` // Duplicate, Refused
 	Why      string    `json:"why,omitempty"`
-	Entries  int64     `json:"entries"`           // each time that an entry is refused or left out counts
-	Numbers  string    `json:"numbers,omitempty"` // of refused and empty entries, as stream.ParseRanges reads them; "" = not known
+	Entries  int64     `json:"entries"` // each time that an entry is refused or left out counts
+	// of refused and empty entries, as stream.ParseRanges reads them; "" = not known
+	Numbers string `json:"numbers,omitempty"`
 }
 
 // The words of Count.What.
@@ -157,14 +158,15 @@ func (s *sum) lines(k Count) (list []Count) {
 	return list
 }
 
-// Bodies returns the bodies of the lines, sorted by hour. Their number is bounded for each hour, whatever peers send: if
-// an hour has more than hourLines sums, those with the fewest entries, and duplicates before refused entries, are added up
-// under the category beyond. If it has more than hourNumbers ranges of numbers, the numbers of the sums with the fewest
-// entries are left out.
+// Bodies returns the bodies of the lines, sorted by hour. Their number is bounded for each hour, whatever peers send:
+// if an hour has more than hourLines sums, those with the fewest entries, and duplicates before refused entries, are
+// added up under the category beyond. If it has more than hourNumbers ranges of numbers, the numbers of the sums with
+// the fewest entries are left out.
 func (c *Counts) Bodies(beyond string) (bodies [][]byte, err error) {
 	keys := slices.SortedFunc(maps.Keys(c.sums), func(a, b Count) int {
 		x, y := c.sums[a], c.sums[b]
-		return cmp.Or(a.Hour.Compare(b.Hour), cmp.Compare(b.What, a.What), cmp.Compare(y.entries+y.plain, x.entries+x.plain),
+		return cmp.Or(a.Hour.Compare(b.Hour), cmp.Compare(b.What, a.What),
+			cmp.Compare(y.entries+y.plain, x.entries+x.plain),
 			cmp.Compare(a.Category, b.Category), cmp.Compare(a.Stream, b.Stream), cmp.Compare(a.Why, b.Why))
 	})
 	var all []Count

@@ -14,8 +14,9 @@ type Destination struct {
 	Root string                      // the directory
 	Has  func(dir, base string) bool // reports whether a series of files belongs to it; nil = every series in the tree
 	Done *Done                       // nil = no done markers are written
-	// Retention removes finished files that were last written longer ago than Keep, then the oldest of each series while
-	// the series takes more than SeriesBytes, then the oldest of all while they take more than TotalBytes; 0 = no limit.
+	// Retention removes finished files that were last written longer ago than Keep, then the oldest of each series
+	// while the series takes more than SeriesBytes, then the oldest of all while they take more than TotalBytes; 0 = no
+	// limit.
 	Keep                    time.Duration
 	SeriesBytes, TotalBytes int64
 }

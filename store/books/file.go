@@ -19,13 +19,14 @@ const (
 
 // File describes the content of a file, or of its part from Start on.
 type File struct {
-	Name    string    `json:"file"`
-	Start   int64     `json:"start,omitempty"` // offset in the content, from which on the line replaces earlier lines
-	Bytes   int64     `json:"bytes"`           // on disk
-	Raw     int64     `json:"raw"`             // before compression
-	Entries int64     `json:"entries"`         // the sum of Spans[i].Count
-	First   time.Time `json:"first"`           // when the first entry arrived, by the collector's clock, in UTC, to the second
-	Last    time.Time `json:"last"`
+	Name    string `json:"file"`
+	Start   int64  `json:"start,omitempty"` // offset in the content, from which on the line replaces earlier lines
+	Bytes   int64  `json:"bytes"`           // on disk
+	Raw     int64  `json:"raw"`             // before compression
+	Entries int64  `json:"entries"`         // the sum of Spans[i].Count
+	// when the first entry arrived, by the collector's clock, in UTC, to the second
+	First time.Time `json:"first"`
+	Last  time.Time `json:"last"`
 	// Spans cover the whole content, in the order of the file; neighbours of one category without numbers are one span.
 	// If there were too many, Unordered is set and the spans of each hour, category and stream are joined.
 	Spans     []store.Span `json:"-"`

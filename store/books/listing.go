@@ -45,10 +45,11 @@ func (b *Books) enlist() {
 }
 
 const (
-	// sideBySide is how many manifests are appended to concurrently: the depot records the files first, which takes time.
+	// sideBySide is how many manifests are appended to concurrently: the depot records the files first, which takes
+	// time.
 	sideBySide = 8
-	// together is how many manifests are open and synced together, each with its directory. The categories need the other
-	// descriptors.
+	// together is how many manifests are open and synced together, each with its directory. The categories need the
+	// other descriptors.
 	together = 16
 )
 

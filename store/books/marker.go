@@ -204,7 +204,8 @@ func (k *markers) mark(key periodOf, u *unmarked, now time.Time) (err error) {
 			return err
 		}
 	}
-	return dir.WriteFile(MarkerPrefix+key.label, data) // last: while it is missing, that of the partition is written again
+	// last: while it is missing, that of the partition is written again
+	return dir.WriteFile(MarkerPrefix+key.label, data)
 }
 
 // markPartition writes a marker into the partition of a period, unless nothing was ever published there.
@@ -239,15 +240,16 @@ func (k *markers) recover(now time.Time) {
 		if d := &k.o.Destinations[i]; d.Done != nil {
 			walk(d.Root, func(dir *faultfs.Dir, _ []fs.DirEntry) {
 				if err := k.recoverIn(dir, now); err != nil {
-					k.log.Error("no done markers are made of what a manifest lists", "directory", dir.Path(), "error", err)
+					k.log.Error("no done markers are made of what a manifest lists", "directory", dir.Path(), "error",
+						err)
 				}
 			})
 		}
 	}
 }
 
-// recoverIn does so in one directory. If a marker cannot be read because its name is not that of a file, writing it fails
-// later and is reported then.
+// recoverIn does so in one directory. If a marker cannot be read because its name is not that of a file, writing it
+// fails later and is reported then.
 func (k *markers) recoverIn(dir *faultfs.Dir, now time.Time) error {
 	path := filepath.Clean(dir.Path())
 	files, _, err := ReadFiles(dir)
@@ -311,7 +313,8 @@ func readMarker(dir *faultfs.Dir, label string) (m Marker, err error) {
 
 var errMarkerDamaged = errors.New("it is damaged (the next start of the collector makes it anew)")
 
-// dropMarkers removes the markers of a directory none of whose files exists any more; list is the content of the directory.
+// dropMarkers removes the markers of a directory none of whose files exists any more; list is the content of the
+// directory.
 func dropMarkers(dir *faultfs.Dir, list []fs.DirEntry) error {
 	there := make(map[string]bool)
 	for _, e := range list {
@@ -325,7 +328,8 @@ func dropMarkers(dir *faultfs.Dir, list []fs.DirEntry) error {
 		}
 		m, err := readMarker(dir, label)
 		if err != nil || len(m.Files) == 0 || slices.ContainsFunc(m.Files, func(f File) bool {
-			return there[f.Name] || there[rotate.Hidden(f.Name)] || thereAs(dir, filepath.Join(rotate.Partition(f.Name), f.Name))
+			return there[f.Name] || there[rotate.Hidden(f.Name)] ||
+				thereAs(dir, filepath.Join(rotate.Partition(f.Name), f.Name))
 		}) {
 			continue // a damaged marker is reported elsewhere
 		}

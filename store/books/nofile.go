@@ -33,6 +33,7 @@ type noFile struct {
 	path  string
 	inj   faultfs.Injector
 	log   *slog.Logger
+	swept bool           // what a killed process has left is removed
 	dir   *faultfs.Dir   // nil = not open; this and lines are used by publish and close only
 	lines *faultfs.Lines // nil = not open
 
@@ -108,6 +109,10 @@ func (n *noFile) publish() error {
 	counts := n.counts
 	n.counts = Counts{}
 	n.mu.Unlock()
+	if !n.swept {
+		n.swept = true
+		n.sweep()
+	}
 	if counts.Len() == 0 {
 		return nil
 	}
@@ -119,6 +124,18 @@ func (n *noFile) publish() error {
 	defer n.mu.Unlock()
 	n.counts.Merge(&counts)
 	return fmt.Errorf("write %s: %w", filepath.Join(n.path, CountsName), errors.Join(err, n.close()))
+}
+
+// sweep removes what a process has left that was killed while it rewrote the file. There may be nothing to count for
+// days, in which nobody would rewrite it again.
+func (n *noFile) sweep() {
+	dir, err := faultfs.LookBeneath(n.path, n.path)
+	if err != nil {
+		return // it is not made yet, or the stores below it report the error
+	}
+	if err := errors.Join(dir.Sweep(CountsName), dir.Close()); err != nil {
+		n.log.Warn("remove what a killed process has left", "directory", n.path, "error", err)
+	}
 }
 
 // write appends counts to the file. If the file is due to be rewritten, that is done before and without the new counts:

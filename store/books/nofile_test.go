@@ -101,6 +101,33 @@ func TestCountsOfAHostilePeerAreBounded(t *testing.T) {
 	}
 }
 
+// A process was killed while it rewrote the file, and the next one has nothing to count.
+func TestCountsOfAKilledProcessAreSwept(t *testing.T) {
+	path := t.TempDir()
+	left, kept := filepath.Join(path, CountsName+".tmp"), filepath.Join(path, ".others.tmp")
+	for _, name := range []string{left, kept} {
+		if err := os.WriteFile(name, []byte("inkwell co"), 0o640); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := opened(t, path, nil).all[0].publish(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(left); !os.IsNotExist(err) {
+		t.Errorf("%s: %v", left, err)
+	}
+	if _, err := os.Stat(kept); err != nil {
+		t.Error(err)
+	}
+	absent := filepath.Join(path, "absent")
+	if err := opened(t, absent, nil).all[0].publish(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(absent); !os.IsNotExist(err) {
+		t.Errorf("%s was made: %v", absent, err)
+	}
+}
+
 // failsOnce fails the operation that it is told to, once.
 type failsOnce struct{ left atomic.Int64 }
 

@@ -12,7 +12,8 @@ import (
 // Held is the content of the books in a state directory: what is known of files that no manifest lists yet, or not with
 // their whole content.
 type Held struct {
-	Files   []store.Added     // one for each file; without a Dir (older versions), it is in the directory of its category
+	// one for each file; without a Dir (older versions), it is in the directory of its category
+	Files   []store.Added
 	Through map[string]uint64 // category → journal offset up to which an outlet has written the category to files
 	Bad     map[string]int    // number of damaged lines, by the name of the file that contains them
 	Sources Sources           // where streams come from, as far as the collector knows
@@ -83,10 +84,10 @@ func (h *Held) DirOf(f *store.Added, root string) string {
 	return f.Dir
 }
 
-// Believe decides which of two descriptions of a file is valid, or whether both are: the one in the manifest, f, or the one
-// in the books, held, which may be nil. Both are valid if held begins where f ends. Otherwise one of them is outdated: that
-// of the manifest, if the file was cut back after a crash or is being continued, or that of the books, if the file has just
-// been finished. hidden says that the file does not have its final name.
+// Believe decides which of two descriptions of a file is valid, or whether both are: the one in the manifest, f, or the
+// one in the books, held, which may be nil. Both are valid if held begins where f ends. Otherwise one of them is
+// outdated: that of the manifest, if the file was cut back after a crash or is being continued, or that of the books,
+// if the file has just been finished. hidden says that the file does not have its final name.
 func Believe(f *File, held *store.Added, hidden bool) (asHeld, asListed bool) {
 	if held == nil {
 		return false, true

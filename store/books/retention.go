@@ -33,8 +33,8 @@ type kept struct {
 	inUse   bool      // it may be in use, so that it stays
 }
 
-// retain removes finished files by the limits of their destinations. Open and hidden files, and the newest plain file of a
-// series, stay.
+// retain removes finished files by the limits of their destinations. Open and hidden files, and the newest plain file
+// of a series, stay.
 func (b *Books) retain(now time.Time) {
 	if now.Sub(b.pruned) < retainEvery || !slices.ContainsFunc(b.o.Destinations, func(d Destination) bool {
 		return d.Keep > 0 || d.SeriesBytes > 0 || d.TotalBytes > 0 || d.Done != nil
@@ -85,8 +85,8 @@ func (b *Books) clean(now time.Time, open map[string]bool) {
 	b.keeping = counts
 }
 
-// walk visits a directory and those beneath it that are neither hidden nor partitions. A directory that cannot be opened or
-// listed is skipped: the store that writes there reports the error.
+// walk visits a directory and those beneath it that are neither hidden nor partitions. A directory that cannot be
+// opened or listed is skipped: the store that writes there reports the error.
 func walk(root string, visit func(dir *faultfs.Dir, list []fs.DirEntry)) {
 	dir, err := faultfs.LookBeneath(root, root)
 	if err != nil {
@@ -113,8 +113,8 @@ func walkDir(dir *faultfs.Dir, visit func(dir *faultfs.Dir, list []fs.DirEntry))
 	}
 }
 
-// finished lists the finished files of a directory that belong to a series: those whose base is in the manifest, or is the
-// name of the directory.
+// finished lists the finished files of a directory that belong to a series: those whose base is in the manifest, or is
+// the name of the directory.
 func (b *Books) finished(dir *faultfs.Dir, list []fs.DirEntry, open map[string]bool) (files []kept) {
 	if !slices.ContainsFunc(list, func(e fs.DirEntry) bool { return e.Name() == Manifest }) {
 		return nil
@@ -185,7 +185,8 @@ func tooMany(files []kept, now time.Time) (list []kept) {
 	for _, f := range files {
 		s := series{f.dir, f.base}
 		old := f.of.Keep > 0 && now.Sub(f.written) > f.of.Keep
-		many := f.of.SeriesBytes > 0 && ofSeries[s] > f.of.SeriesBytes || f.of.TotalBytes > 0 && ofAll[f.of] > f.of.TotalBytes
+		many := f.of.SeriesBytes > 0 && ofSeries[s] > f.of.SeriesBytes || f.of.TotalBytes > 0 &&
+			ofAll[f.of] > f.of.TotalBytes
 		if !f.inUse && (old || many) {
 			list = append(list, f)
 			ofSeries[s] -= f.size
@@ -195,8 +196,8 @@ func tooMany(files []kept, now time.Time) (list []kept) {
 	return list
 }
 
-// remove removes files of a directory, after it has listed them as removed in the manifest, and the markers whose files are
-// all gone.
+// remove removes files of a directory, after it has listed them as removed in the manifest, and the markers whose files
+// are all gone.
 func (b *Books) remove(path string, files []kept, now time.Time) (err error) {
 	dir, err := b.o.openDir(path)
 	if err != nil {
@@ -206,7 +207,8 @@ func (b *Books) remove(path string, files []kept, now time.Time) (err error) {
 	var bodies [][]byte
 	bytes := int64(0)
 	for _, f := range files {
-		body, err := appendJSON(nil, removalLine{Name: f.name, Removed: ByRetention, At: now.UTC().Truncate(time.Second)})
+		body, err := appendJSON(nil, removalLine{Name: f.name, Removed: ByRetention,
+			At: now.UTC().Truncate(time.Second)})
 		if err != nil {
 			return err
 		}
@@ -219,7 +221,8 @@ func (b *Books) remove(path string, files []kept, now time.Time) (err error) {
 		if err != nil {
 			return err
 		}
-		b.o.Logger.Info("removed old files", "directory", path, "files", len(files), "bytes", bytes, "first", files[0].name,
+		b.o.Logger.Info("removed old files", "directory", path, "files", len(files), "bytes", bytes, "first",
+			files[0].name,
 			"last", files[len(files)-1].name)
 	}
 	var errs []error
@@ -278,7 +281,8 @@ func dropIndexes(dir *faultfs.Dir, list []fs.DirEntry) error {
 	var errs []error
 	for _, e := range list {
 		file, ok := index.FileOf(e.Name())
-		if !ok || thereAs(dir, rotate.Hidden(file), rotate.Orphan(file), file, filepath.Join(rotate.Partition(file), file)) {
+		if !ok || thereAs(dir, rotate.Hidden(file), rotate.Orphan(file), file,
+			filepath.Join(rotate.Partition(file), file)) {
 			continue
 		}
 		if err := dir.Remove(e.Name()); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -288,8 +292,8 @@ func dropIndexes(dir *faultfs.Dir, list []fs.DirEntry) error {
 	return errors.Join(errs...)
 }
 
-// thereAs reports whether there is a file with one of the names. They are tried in the order in which a file gets them, so
-// that a file that is renamed meanwhile is not missed.
+// thereAs reports whether there is a file with one of the names. They are tried in the order in which a file gets them,
+// so that a file that is renamed meanwhile is not missed.
 func thereAs(dir *faultfs.Dir, names ...string) bool {
 	return slices.ContainsFunc(names, func(name string) bool {
 		_, err := dir.Lstat(name)
@@ -297,7 +301,8 @@ func thereAs(dir *faultfs.Dir, names ...string) bool {
 	})
 }
 
-// sizeOf returns the size of a finished file, which mostly does not have its final name yet; 0 if it was removed already.
+// sizeOf returns the size of a finished file, which mostly does not have its final name yet; 0 if it was removed
+// already.
 func sizeOf(dir *faultfs.Dir, name string) (int64, error) {
 	info, err := dir.Lstat(rotate.Hidden(name))
 	if errors.Is(err, fs.ErrNotExist) {

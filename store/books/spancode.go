@@ -13,10 +13,11 @@ import (
 type spanLines struct {
 	Categories []string `json:"categories,omitempty"` // older versions wrote none: it is that of the directory
 	Streams    []string `json:"streams,omitempty"`
-	// Sources says where the streams come from, in the same order; null = that is not known. It is left out if nothing is.
+	// Sources says where the streams come from, in the same order; null = that is not known. It is left out if nothing
+	// is.
 	Sources []*stream.Source `json:"sources,omitempty"`
-	// Spans has a row for each: hour, index of the stream or -1, first, count, bytes, and the index of the category unless
-	// that is 0.
+	// Spans has a row for each: hour, index of the stream or -1, first, count, bytes, and the index of the category
+	// unless that is 0.
 	Spans [][]int64 `json:"spans,omitempty"`
 }
 

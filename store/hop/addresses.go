@@ -16,7 +16,8 @@ const (
 	spreadRest = time.Minute
 )
 
-// maxRound bounds the addresses that are tried for one call. Those that failed rest, so that the next call tries others.
+// maxRound bounds the addresses that are tried for one call. Those that failed rest, so that the next call tries
+// others.
 const maxRound = 16
 
 // address is one of the addresses of a Network, with what is known of it.
@@ -31,8 +32,8 @@ type address struct {
 	room *capacity // used only by the sender
 }
 
-// addresses are the addresses of a Network, the preferred one first. An address that failed rests: it is tried after the
-// others for a while, ± a quarter, so that many senders do not return to a peer at the same moment. Not safe for
+// addresses are the addresses of a Network, the preferred one first. An address that failed rests: it is tried after
+// the others for a while, ± a quarter, so that many senders do not return to a peer at the same moment. Not safe for
 // concurrent use.
 type addresses struct {
 	list    []*address

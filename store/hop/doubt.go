@@ -225,7 +225,8 @@ func (ds *doubts) deliver(d *doubt) error {
 // giveUp sends the entries to any collector; cause is why the one that may have them cannot be asked.
 func (ds *doubts) giveUp(d *doubt, cause error) error {
 	_, entries := d.log.Backlog()
-	ds.log.Warn("the collector stays away: entries that it may have are sent to another one, so that both may have them",
+	ds.log.Warn("the collector stays away: entries that it may have are sent to another one, so that both may "+
+		"have them",
 		"peer", d.address, "entries", entries, "after", ds.after, "error", cause)
 	return ds.each(d, func(batches []*proto.Batch) error {
 		for _, b := range batches {
@@ -249,7 +250,8 @@ func (ds *doubts) each(d *doubt, take func([]*proto.Batch) error) (err error) {
 			rec, ok, err := reader.TryNext()
 			var damage *spool.CorruptError
 			if errors.As(err, &damage) {
-				ds.log.Error("the record of calls in doubt is damaged: it is skipped", "bytes", damage.End-damage.Start, "error", damage)
+				ds.log.Error("the record of calls in doubt is damaged: it is skipped", "bytes", damage.End-damage.Start,
+					"error", damage)
 				continue
 			}
 			if err != nil {

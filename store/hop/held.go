@@ -168,7 +168,8 @@ func (h *held) add(entry *proto.Batch) bool {
 	return true
 }
 
-// prove offers the newest entry, which is suspected, again. It returns how many of the other entries may be offered now.
+// prove offers the newest entry, which is suspected, again. It returns how many of the other entries may be offered
+// now.
 func (h *held) prove(ctx context.Context, others int) (int, error) {
 	err := h.q.to.Append(ctx, &h.last)
 	h.refused = errors.Is(err, store.ErrTryLater)
@@ -202,7 +203,8 @@ func (h *held) othersPass() {
 	h.refused = false
 	if h.proved++; h.proved == proofs {
 		h.suspect = false
-		h.q.o.Logger.Error("entry is answered with TRY_LATER while others are accepted: it is held, and the others continue",
+		h.q.o.Logger.Error("entry is answered with TRY_LATER while others are accepted: it is held, and the others "+
+			"continue",
 			"bytes", h.last.Size(), "directory", h.dir.Path(), "set aside after", h.q.o.After)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -98,14 +99,11 @@ func (l *link) several() bool {
 	return len(l.addrs.list) > 1
 }
 
-// names lists all addresses.
-func (l *link) names() (list []string) {
+// addresses lists all addresses.
+func (l *link) addresses() []*address {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, t := range l.addrs.list {
-		list = append(list, t.name)
-	}
-	return list
+	return slices.Clone(l.addrs.list)
 }
 
 // round returns the addresses to try, in order. A sender that spreads begins with the one that it used last, even if it
@@ -208,6 +206,21 @@ func (l *link) failed(t *address, err error) {
 	l.mu.Unlock()
 	if !gone && (!errors.Is(err, store.ErrTryLater) || time.Since(l.took) >= busyTime) {
 		l.health.Set(t.name, err)
+	}
+}
+
+// unreachable records why each of the addresses could not be dialed, when nothing was to be sent. They are tried again
+// as before.
+func (l *link) unreachable(addresses []*address, failures []error) {
+	now := time.Now()
+	for i, t := range addresses {
+		l.mu.Lock()
+		t.info.err, t.info.failed = failures[i], now
+		gone := t.gone
+		l.mu.Unlock()
+		if !gone {
+			l.health.Set(t.name, failures[i])
+		}
 	}
 }
 

@@ -28,8 +28,8 @@ type remembered struct {
 	Known   []discovery.Address // the list
 }
 
-// inDoubt reports whether the peer may have taken a call that ended with err, and recognizes what it has. Without a choice
-// of addresses, the caller sends the call again to the same one.
+// inDoubt reports whether the peer may have taken a call that ended with err, and recognizes what it has. Without a
+// choice of addresses, the caller sends the call again to the same one.
 func (n *Network) inDoubt(room *capacity, err error) bool {
 	return err != nil && n.o.Spread != "" && !room.foreign && rpc.Unanswered(err) && n.ctx.Err() == nil
 }
@@ -82,8 +82,8 @@ type memory struct {
 	version int  // of the list in now
 }
 
-// Remember makes the Network remember, from now on, and use what an earlier process remembered. It must be called before
-// the first Append that is to profit from it, once, and does nothing for a Network that does not spread.
+// Remember makes the Network remember, from now on, and use what an earlier process remembered. It must be called
+// before the first Append that is to profit from it, once, and does nothing for a Network that does not spread.
 func (n *Network) Remember(m Memory) error {
 	if n.o.Spread == "" || m.Dir == "" {
 		return nil
@@ -169,7 +169,8 @@ func (n *Network) remember() {
 // save writes the file.
 func (m *memory) save(now remembered) {
 	if err := m.file.Save(now); err != nil {
-		m.file.Log.Warn("cannot save what is known of the next hop: after a restart it is found out again", "error", err)
+		m.file.Log.Warn("cannot save what is known of the next hop: after a restart it is found out again", "error",
+			err)
 		return
 	}
 	m.now, m.saved = now, true

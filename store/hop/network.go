@@ -137,7 +137,8 @@ func NewNetwork(o NetworkOptions) (*Network, error) {
 		smaller: o.Stats.Overall("calls made smaller"),
 		thrown:  o.Stats.Overall(Thrown),
 		waiters: sync.Pool{New: func() any { return &waiter{done: make(chan struct{}, 1)} }},
-		link: newLink(o, watch, rpc.ClientOptions{Timeout: o.Timeout, DialTimeout: min(o.Timeout, maxDial), TLS: credentials,
+		link: newLink(o, watch, rpc.ClientOptions{Timeout: o.Timeout, DialTimeout: min(o.Timeout, maxDial),
+			TLS:    credentials,
 			Source: o.Source}),
 	}
 	n.next = newCapacity(o.MaxCall, o.Timeout).next
@@ -304,8 +305,8 @@ func (n *Network) send() {
 	}
 }
 
-// midway reports whether a part of a batch was taken. The rest goes to the same peer, if that takes it: when the caller is
-// killed, it sends all of the batch again.
+// midway reports whether a part of a batch was taken. The rest goes to the same peer, if that takes it: when the caller
+// is killed, it sends all of the batch again.
 func (n *Network) midway() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -338,9 +339,9 @@ func (n *Network) hasWork() bool {
 func (n *Network) Connect(ctx context.Context) error {
 	n.link.watch.Wait(ctx)
 	n.link.update()
-	failures := []error{}
-	for _, addr := range n.link.names() {
-		c, err := rpc.Dial(ctx, addr, n.link.options)
+	addresses, failures := n.link.addresses(), []error{}
+	for _, t := range addresses {
+		c, err := rpc.Dial(ctx, t.name, n.link.options)
 		if err == nil {
 			err = c.Close()
 		}
@@ -348,6 +349,9 @@ func (n *Network) Connect(ctx context.Context) error {
 			return nil
 		}
 		failures = append(failures, n.unreachable(err))
+	}
+	if ctx.Err() == nil {
+		n.link.unreachable(addresses, failures)
 	}
 	if len(failures) == 0 {
 		return n.unreachable(fmt.Errorf("no collector is known: %s", n.link.watch.Trouble()))

@@ -15,8 +15,8 @@ import (
 	"inkwell/store"
 )
 
-// When a sender that spreads asks collectors how they are (see choose). Each time is at random, so that a fleet does not
-// move at the same moment.
+// When a sender that spreads asks collectors how they are (see choose). Each time is at random, so that a fleet does
+// not move at the same moment.
 const (
 	reviewSoon   = 30 * time.Second // at most so long after it has connected, or after the list has changed
 	reviewOften  = 5 * time.Minute  // ± half, otherwise
@@ -53,8 +53,8 @@ func (r *review) leave(now time.Time) {
 	}
 }
 
-// observe records what the collector in use answered to a call, and how long that took, 0 for a call without entries; more
-// says that entries wait.
+// observe records what the collector in use answered to a call, and how long that took, 0 for a call without entries;
+// more says that entries wait.
 func (l *link) observe(took time.Duration, more bool, now time.Time) {
 	if l.addrs.sender == "" || l.client == nil {
 		return
@@ -160,8 +160,8 @@ type asking struct {
 	err     error
 }
 
-// ask asks candidates how they are, while calls to the collector own continue, and provides a connection to the one that
-// is to be used from now on, if that is another one.
+// ask asks candidates how they are, while calls to the collector own continue, and provides a connection to the one
+// that is to be used from now on, if that is another one.
 func (l *link) ask(candidates []*address, own *address, senders int, urgent bool) {
 	answers := make([]asking, len(candidates))
 	var asks sync.WaitGroup
@@ -201,8 +201,8 @@ func (a *asking) settle(ctx context.Context) bool {
 	return err == nil
 }
 
-// judge records what came of asking, and returns the answers of collectors that can be used, and the index of the one to
-// be used from now on, -1 to stay.
+// judge records what came of asking, and returns the answers of collectors that can be used, and the index of the one
+// to be used from now on, -1 to stay.
 func (l *link) judge(answers []asking, own *address, senders int, urgent bool) (int, []asking) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -144,7 +144,7 @@ func TestSenderReturnsToItsCollector(t *testing.T) {
 	until(t, "it knows the list", func() bool {
 		n.Report([]byte("{}"))
 		n.running.Wait()
-		return len(n.link.names()) == 3
+		return len(n.link.addresses()) == 3
 	})
 	// What was known is used when nothing can be looked up.
 	if err := os.Remove(list); err != nil {
@@ -152,7 +152,7 @@ func TestSenderReturnsToItsCollector(t *testing.T) {
 	}
 	later := openNetwork(t, NetworkOptions{Addrs: o.Addrs, Spread: "me", Memory: Memory{Dir: copyOf(t, dir)}})
 	mustAppend(t, later, one(2))
-	if got := later.link.names(); len(got) != 3 || later.Trouble() == "" {
+	if got := later.link.addresses(); len(got) != 3 || later.Trouble() == "" {
 		t.Errorf("it knows %v, trouble %q", got, later.Trouble())
 	}
 	none := openNetwork(t, NetworkOptions{Addrs: []string{"file:" + list}, Spread: "none"})

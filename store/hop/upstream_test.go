@@ -214,6 +214,14 @@ func TestWhoCannotBeReachedIsToldInTheOriginalsWords(t *testing.T) {
 	if err := n.Connect(t.Context()); store.StatusText(err) != "Failed to connect" {
 		t.Errorf("Connect: %v", err)
 	}
+	// A buffer that was opened while the next hop was down has only asked whether that is there.
+	asked := openNetwork(t, NetworkOptions{Addrs: []string{addr}})
+	if err := asked.Connect(t.Context()); err == nil {
+		t.Error("nobody listens there")
+	}
+	if p := asked.Peers(); len(p) != 1 || p[0].Down.IsZero() || p[0].Err == nil || p[0].Failed.IsZero() {
+		t.Errorf("described as %+v", p)
+	}
 	quiet := openNetwork(t, NetworkOptions{Addrs: []string{addr}, IgnoreError: true})
 	if err := quiet.Append(t.Context(), entriesOf("c", "x")); err == nil || store.StatusText(err) != "" {
 		t.Errorf("with ignore_network_error: %v, status %q", err, store.StatusText(err))

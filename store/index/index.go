@@ -10,8 +10,8 @@
 // A line takes the place of those that begin at its OFFSET or behind: after a crash a file is cut back to its mark, and
 // goes on from there with other blocks. So the writer never has to read or to cut an index.
 //
-// Limitations: lines of a crash can be missing or, after a power cut, be those of blocks that are there no more. Whoever
-// uses a block checks its length and its sum, and that it begins where the one before it ends.
+// Limitations: lines of a crash can be missing or, after a power cut, be those of blocks that are there no more.
+// Whoever uses a block checks its length and its sum, and that it begins where the one before it ends.
 package index
 
 import (

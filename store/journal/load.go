@@ -26,8 +26,8 @@ func (j *Journal) newLoad() *load {
 	return l
 }
 
-// maxKept is the largest load whose memory is reused.
-const maxKept = maxPending + maxPending/8
+// maxKept is the largest load whose memory is reused: the reader adds short runs until a load has maxPending bytes.
+const maxKept = maxPending + maxPending/4
 
 // free returns the memory of a load to the pool.
 func (j *Journal) free(l *load) {

@@ -96,7 +96,7 @@ func (d *reader) feed(rec spool.Record) {
 		r.damaged("record in the journal holds no entries, passed over", err)
 	}
 	r.j.streams.Drained(&d.batch)
-	d.runs = d.batch.AppendRuns(d.runs[:0]) // empty after an error
+	d.runs = d.batch.AppendShortRuns(d.runs[:0]) // empty after an error
 	for s := range stretches(rec, &d.batch, d.runs) {
 		t := d.targets[string(s.run.Category)]
 		if t == nil {

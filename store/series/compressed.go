@@ -21,22 +21,23 @@ import (
 
 // CompressedOptions configure a Compressed. The zero value of a field is its default.
 type CompressedOptions struct {
-	Root     string // an ancestor of Dir, below which no symbolic link is followed: as configured; "" = Dir
-	Dir      string // created if it is missing
-	Base     string // beginning of the names of the files
-	Codec    rotate.Codec
-	Level    int
-	Seek     bool // zstd files end with a seek table
-	Period   rotate.Period
-	At       rotate.Clock
-	Hive     bool  // finished files go to partitions (rotate.Partition)
-	MaxSize  int64 // bytes of a file on disk; 0 = unlimited
-	Form     store.Form
-	Own      func(stream [16]byte) bool    // entries of these streams are recorded without their numbers; nil = none
-	After    func(dir *faultfs.Dir) string // returns the final name of the newest file there ever was, "" if unknown; nil = unknown
-	Encoders *Encoders                     // nil = Encoders of its own
-	Logger   *slog.Logger                  // nil = discard
-	Stats    *stats.Set                    // nil = a new set; counts "bytes lost" and "files published"
+	Root    string // an ancestor of Dir, below which no symbolic link is followed: as configured; "" = Dir
+	Dir     string // created if it is missing
+	Base    string // beginning of the names of the files
+	Codec   rotate.Codec
+	Level   int
+	Seek    bool // zstd files end with a seek table
+	Period  rotate.Period
+	At      rotate.Clock
+	Hive    bool  // finished files go to partitions (rotate.Partition)
+	MaxSize int64 // bytes of a file on disk; 0 = unlimited
+	Form    store.Form
+	Own     func(stream [16]byte) bool // entries of these streams are recorded without their numbers; nil = none
+	// returns the final name of the newest file there ever was, "" if unknown; nil = unknown
+	After    func(dir *faultfs.Dir) string
+	Encoders *Encoders    // nil = Encoders of its own
+	Logger   *slog.Logger // nil = discard
+	Stats    *stats.Set   // nil = a new set; counts "bytes lost" and "files published"
 
 	Now      func() time.Time // nil = time.Now; its location is that of the dates
 	Injector faultfs.Injector // faults for tests
@@ -59,8 +60,8 @@ type Compressed struct {
 	known    bool         // the saved states had one of this series when it was opened
 }
 
-// OpenCompressed opens a series and restores the state of it in saved. If there is none, open files that are found are set
-// aside.
+// OpenCompressed opens a series and restores the state of it in saved. If there is none, open files that are found are
+// set aside.
 func OpenCompressed(o CompressedOptions, saved store.States) (_ *Compressed, err error) {
 	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
 	o.Stats = cmp.Or(o.Stats, stats.New())
@@ -70,7 +71,8 @@ func OpenCompressed(o CompressedOptions, saved store.States) (_ *Compressed, err
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	c := &Compressed{o: o, path: filepath.Join(o.Dir, o.Base), maxChunk: rotate.MaxChunk(o.Codec, o.MaxSize), at: o.Now()}
+	c := &Compressed{o: o, path: filepath.Join(o.Dir, o.Base), maxChunk: rotate.MaxChunk(o.Codec, o.MaxSize),
+		at: o.Now()}
 	c.contents.dir = o.Dir
 	defer func() {
 		if err != nil {
@@ -89,9 +91,11 @@ func OpenCompressed(o CompressedOptions, saved store.States) (_ *Compressed, err
 		return nil, fmt.Errorf("open directory of %s: %w", c.path, err)
 	}
 	published := o.Stats.Overall("files published")
-	c.series, err = rotate.Open(c.dir, rotate.Options{Base: o.Base, Codec: o.Codec, Seek: o.Seek, Period: o.Period, At: o.At,
+	c.series, err = rotate.Open(c.dir, rotate.Options{Base: o.Base, Codec: o.Codec, Seek: o.Seek, Period: o.Period,
+		At:   o.At,
 		Hive: o.Hive, MaxSize: o.MaxSize, Link: o.Codec == rotate.None,
-		After: c.after, Logger: o.Logger, Now: func() time.Time { return c.at }, Published: func(string) { published.Add(1) }}, st)
+		After: c.after, Logger: o.Logger, Now: func() time.Time { return c.at },
+		Published: func(string) { published.Add(1) }}, st)
 	if err != nil {
 		return nil, fmt.Errorf("continue %s: %w", c.path, err)
 	}
@@ -139,8 +143,8 @@ func (c *Compressed) AppendDated(_ context.Context, b *proto.Batch, since time.T
 	}))
 }
 
-// split formats b into chunks, each of which becomes a block, and passes them to take with the spans of their entries. Both
-// are valid only during the call.
+// split formats b into chunks, each of which becomes a block, and passes them to take with the spans of their entries.
+// Both are valid only during the call.
 func (c *Compressed) split(enc *encoder, b *proto.Batch, take func(chunk []byte, spans []store.Span) error) error {
 	r := recorder{own: c.o.Own, hour: c.o.Now().Unix() / 3600}
 	enc.chunk = enc.chunk[:0]
@@ -174,8 +178,8 @@ type block struct {
 	spans []store.Span
 }
 
-// Prepare compresses b into blocks for Write. It may be called concurrently with itself and with the other methods: so the
-// batches of one series are compressed by several goroutines and then written in their order.
+// Prepare compresses b into blocks for Write. It may be called concurrently with itself and with the other methods: so
+// the batches of one series are compressed by several goroutines and then written in their order.
 func (c *Compressed) Prepare(b *proto.Batch) (any, error) {
 	enc, err := c.o.Encoders.get(c.o.Codec, c.o.Level)
 	if err != nil {
@@ -237,8 +241,8 @@ func (c *Compressed) block(raw int64, spans []store.Span) index.Block {
 // Urgent reports whether so much was added that the next Mark should come soon.
 func (c *Compressed) Urgent() bool { return c.contents.many() }
 
-// standing returns an error if the open file or its directory was removed or replaced, so that nobody would find what is
-// written.
+// standing returns an error if the open file or its directory was removed or replaced, so that nobody would find what
+// is written.
 func (c *Compressed) standing() error {
 	if c.err != nil {
 		return c.err
@@ -246,8 +250,8 @@ func (c *Compressed) standing() error {
 	return c.broken("write", c.series.Standing())
 }
 
-// broken returns nil if err is nil. Otherwise the series cannot be used any more and has to be opened again; the result says
-// so, and is also the result of all later calls.
+// broken returns nil if err is nil. Otherwise the series cannot be used any more and has to be opened again; the result
+// says so, and is also the result of all later calls.
 func (c *Compressed) broken(what string, err error) error {
 	if err == nil {
 		return nil
@@ -256,8 +260,8 @@ func (c *Compressed) broken(what string, err error) error {
 	return c.err
 }
 
-// Check seals the open file when its time is over, and makes sure that the file and its directory still exist and can be
-// written. It must be called from time to time.
+// Check seals the open file when its time is over, and makes sure that the file and its directory still exist and can
+// be written. It must be called from time to time.
 func (c *Compressed) Check(time.Time) error {
 	if c.err != nil {
 		return nil // it was reported already

@@ -76,9 +76,11 @@ func (c *contents) wrote(file string, start int64, spans []store.Span, at int64)
 // many reports whether there are so many spans that the next Mark should come soon.
 func (c *contents) many() bool { return c.spans >= manySpans }
 
-// mark adds to m what was added to the files. file is the open one, "" if there is none, and end the length of its content.
+// mark adds to m what was added to the files. file is the open one, "" if there is none, and end the length of its
+// content.
 func (c *contents) mark(m *store.Marks, file string, end int64) {
-	if c.open != "" && c.open != file && !slices.ContainsFunc(c.files, func(a *added) bool { return a.File == c.open }) {
+	if c.open != "" && c.open != file && !slices.ContainsFunc(c.files,
+		func(a *added) bool { return a.File == c.open }) {
 		m.Added = append(m.Added, store.Added{Dir: c.dir, File: c.open, Start: c.end})
 	}
 	for _, a := range c.files {

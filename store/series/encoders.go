@@ -7,8 +7,8 @@ import (
 	"inkwell/rotate"
 )
 
-// Encoders is a pool of encoders that many series share, each with memory for a chunk and for the block made of it. Safe for
-// concurrent use.
+// Encoders is a pool of encoders that many series share, each with memory for a chunk and for the block made of it.
+// Safe for concurrent use.
 type Encoders struct {
 	mu    sync.Mutex
 	pools map[encoderKind]*sync.Pool

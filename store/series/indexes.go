@@ -29,13 +29,14 @@ func (x *indexes) wrote(file string, b index.Block) {
 	x.files[k].blocks = append(x.files[k].blocks, b)
 }
 
-// save appends the recorded blocks to the indexes. Readers can do without them, so that a failure is only logged, and only
-// the first in a row.
+// save appends the recorded blocks to the indexes. Readers can do without them, so that a failure is only logged, and
+// only the first in a row.
 func (x *indexes) save(dir *faultfs.Dir, log *slog.Logger) {
 	for _, f := range x.files {
 		err := index.Append(dir, f.name, f.blocks)
 		if err != nil && !x.failed {
-			log.Warn("the index of a file cannot be written: it is read from its beginning until inkwell makes another", "file", f.name, "error", err)
+			log.Warn("the index of a file cannot be written: it is read from its beginning until inkwell makes another",
+				"file", f.name, "error", err)
 		}
 		x.failed = err != nil
 	}

@@ -34,13 +34,15 @@ func ParsePeriod(text string) (Period, error) {
 	}
 	unit, digits := time.Second, text
 	if n := len(text) - 1; n > 0 {
-		if u, ok := map[byte]time.Duration{'w': 7 * 24 * time.Hour, 'd': 24 * time.Hour, 'h': time.Hour, 'm': time.Minute, 's': time.Second}[text[n]]; ok {
+		if u, ok := map[byte]time.Duration{'w': 7 * 24 * time.Hour, 'd': 24 * time.Hour, 'h': time.Hour,
+			'm': time.Minute, 's': time.Second}[text[n]]; ok {
 			unit, digits = u, text[:n]
 		}
 	}
 	n, err := strconv.ParseInt(digits, 10, 64)
 	if err != nil || n <= 0 {
-		return Never, fmt.Errorf("period %q: must be never, hourly, daily or a number above 0 with w, d, h, m or s, as in 15m", text)
+		return Never, fmt.Errorf(
+			"period %q: must be never, hourly, daily or a number above 0 with w, d, h, m or s, as in 15m", text)
 	}
 	return Period{kind: 's', length: min(time.Duration(n), longestPeriod/unit) * unit}, nil
 }

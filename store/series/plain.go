@@ -23,14 +23,15 @@ import (
 
 // state is the state of a Plain in a checkpoint.
 type state struct {
-	File   string   `json:"file"`             // final name of the open file
-	Bytes  int64    `json:"bytes"`            // its length; after a crash what is behind is cut off
-	Events int64    `json:"events,omitempty"` // messages that were written to it
-	Count  int64    `json:"count,omitempty"`  // bytes of messages, of a thriftfile
-	Opened int64    `json:"opened,omitempty"` // when it was opened, in Unix seconds: decides when the clock ends it
-	Begun  []string `json:"begun,omitempty"`  // final names of files that were begun since the last state, the open one included
-	Stats  []string `json:"stats,omitempty"`  // lines of scribe_stats that may not have been written yet
-	Tail   uint32   `json:"tail,omitempty"`   // CRC-32C of the last bytes before Bytes; 0 = not known
+	File   string `json:"file"`             // final name of the open file
+	Bytes  int64  `json:"bytes"`            // its length; after a crash what is behind is cut off
+	Events int64  `json:"events,omitempty"` // messages that were written to it
+	Count  int64  `json:"count,omitempty"`  // bytes of messages, of a thriftfile
+	Opened int64  `json:"opened,omitempty"` // when it was opened, in Unix seconds: decides when the clock ends it
+	// final names of files that were begun since the last state, the open one included
+	Begun []string `json:"begun,omitempty"`
+	Stats []string `json:"stats,omitempty"` // lines of scribe_stats that may not have been written yet
+	Tail  uint32   `json:"tail,omitempty"`  // CRC-32C of the last bytes before Bytes; 0 = not known
 }
 
 // Plain is one series of plain files. It is a store.Keeper, Sealer, Checker and Urgent. Not safe for concurrent use.
@@ -73,10 +74,10 @@ type ended struct {
 	size int64
 }
 
-// OpenPlain opens the series. saved has the states of the last checkpoint. If there is one of this series, the open file is
-// cut back to it, and the caller appends again what came after it. That continues even a file which the original would
-// not continue (RotateOnReopen, Thrift), so that the crash leaves no trace. Without a state the series is continued as by
-// the original: with the newest file of today, or with a new one.
+// OpenPlain opens the series. saved has the states of the last checkpoint. If there is one of this series, the open
+// file is cut back to it, and the caller appends again what came after it. That continues even a file which the
+// original would not continue (RotateOnReopen, Thrift), so that the crash leaves no trace. Without a state the series
+// is continued as by the original: with the newest file of today, or with a new one.
 //
 // A file that OpenPlain creates has its final name at once. Therefore a Mark must be saved before anything is appended.
 func OpenPlain(o PlainOptions, saved store.States) (_ *Plain, err error) {
@@ -154,14 +155,15 @@ func (f *Plain) link(name string) {
 	}
 	err := f.dir.Symlink(name, f.o.Symlink+"_current")
 	if err != nil && !f.noLink {
-		f.log.Warn("the link to the newest file cannot be made", "link", filepath.Join(f.dir.Path(), f.o.Symlink+"_current"),
+		f.log.Warn("the link to the newest file cannot be made", "link",
+			filepath.Join(f.dir.Path(), f.o.Symlink+"_current"),
 			"file", name, "error", err)
 	}
 	f.noLink = err != nil
 }
 
-// Append appends b to the open file. After an error, which is store.ErrBroken, the series has to be opened again with the
-// states that were saved last, because any part of b may have been written.
+// Append appends b to the open file. After an error, which is store.ErrBroken, the series has to be opened again with
+// the states that were saved last, because any part of b may have been written.
 func (f *Plain) Append(_ context.Context, b *proto.Batch) error {
 	switch {
 	case f.dir == nil:
@@ -214,8 +216,8 @@ func (f *Plain) writeLimit() int64 {
 	return f.o.MaxWrite
 }
 
-// counted returns the bytes of the open file and of what was gathered, as the original counts them: in a thriftfile only
-// those of messages.
+// counted returns the bytes of the open file and of what was gathered, as the original counts them: in a thriftfile
+// only those of messages.
 func (f *Plain) counted() int64 {
 	if f.o.Thrift {
 		return f.payload
@@ -277,7 +279,8 @@ func (f *Plain) Mark(m *store.Marks) error {
 	if err := f.standing(); err != nil {
 		return f.fail("File write error", err)
 	}
-	f.covered = state{File: f.name, Bytes: f.size, Events: f.events, Opened: f.begun.Unix(), Begun: slices.Clone(f.fresh),
+	f.covered = state{File: f.name, Bytes: f.size, Events: f.events, Opened: f.begun.Unix(),
+		Begun: slices.Clone(f.fresh),
 		Stats: slices.Clone(f.lines), Tail: f.tail}
 	if f.o.Thrift {
 		f.covered.Count = f.payload

@@ -40,9 +40,10 @@ func (f *Plain) message(dst, category, message []byte) []byte {
 	return append(dst, message...)
 }
 
-// padding returns how many zero bytes must precede a message of n bytes at an offset of the gathered bytes, so that it does
-// not extend over the end of a chunk. A message that is longer than a chunk begins at the beginning of one. In a thriftfile
-// a whole chunk is left empty even before a long message that would begin there anyway, as Thrift's transport does.
+// padding returns how many zero bytes must precede a message of n bytes at an offset of the gathered bytes, so that it
+// does not extend over the end of a chunk. A message that is longer than a chunk begins at the beginning of one. In a
+// thriftfile a whole chunk is left empty even before a long message that would begin there anyway, as Thrift's
+// transport does.
 func (f *Plain) padding(at, n int) int {
 	if f.o.Chunk == 0 || f.o.Simple {
 		return 0

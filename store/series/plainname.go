@@ -29,8 +29,9 @@ func shown(name string) string {
 	return inner[1:]
 }
 
-// newest returns the largest number of a stem in dir, -1 if there is none. Names with a suffix count, too, such as NAME.gz.
-// taken says that the name with that number belongs to something that is not a regular file, so that it cannot be used.
+// newest returns the largest number of a stem in dir, -1 if there is none. Names with a suffix count, too, such as
+// NAME.gz. taken says that the name with that number belongs to something that is not a regular file, so that it cannot
+// be used.
 func newest(dir *faultfs.Dir, stem string) (n int, taken bool, err error) {
 	list, err := dir.ReadDir()
 	if err != nil {
@@ -53,8 +54,8 @@ func newest(dir *faultfs.Dir, stem string) (n int, taken bool, err error) {
 // fresh reports whether OpenPlain always begins a new file.
 func (o *PlainOptions) fresh() bool { return o.RotateOnReopen || o.Thrift }
 
-// first returns the number of the first file of a date. As in the original that is the hour, if files are rotated hourly
-// and OpenPlain may continue one, and 0 otherwise.
+// first returns the number of the first file of a date. As in the original that is the hour, if files are rotated
+// hourly and OpenPlain may continue one, and 0 otherwise.
 func (o *PlainOptions) first(at time.Time) int {
 	if o.Period == Hourly && !o.fresh() {
 		return at.Hour()

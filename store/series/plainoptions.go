@@ -19,8 +19,8 @@ type PlainOptions struct {
 	Base      string // beginning of the names of the files
 	Symlink   string // the link is named Symlink_current; "" = Base
 	NoSymlink bool
-	// Thrift is the format of thriftfile stores: a length precedes each message, OpenPlain always begins a new file, and
-	// files are rotated after a batch, by the bytes of messages. Simple leaves out the lengths and the chunks.
+	// Thrift is the format of thriftfile stores: a length precedes each message, OpenPlain always begins a new file,
+	// and files are rotated after a batch, by the bytes of messages. Simple leaves out the lengths and the chunks.
 	Thrift, Simple bool
 
 	Period       Period

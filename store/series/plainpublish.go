@@ -29,7 +29,8 @@ func (f *Plain) show(st state, later *faultfs.Later) error {
 		case waiting < 0 && there < 0:
 			continue // somebody has removed it
 		case waiting >= 0 && there >= 0:
-			return fmt.Errorf("publish %s: there is a file of that name that was not written here (move it away; what was to be published waits in %s)",
+			return fmt.Errorf("publish %s: there is a file of that name that was not written here (move it away; "+
+				"what was to be published waits in %s)",
 				filepath.Join(f.dir.Path(), name), hidden(name))
 		case waiting >= 0:
 			if err := f.dir.Rename(hidden(name), name); err != nil {
@@ -60,8 +61,8 @@ func (f *Plain) readStats() ([]byte, error) {
 	return there, nil
 }
 
-// writeStats appends lines to scribe_stats. there is its content after a crash, nil otherwise: lines in it are not written
-// again, and a line of which it ends with the beginning is completed.
+// writeStats appends lines to scribe_stats. there is its content after a crash, nil otherwise: lines in it are not
+// written again, and a line of which it ends with the beginning is completed.
 func (f *Plain) writeStats(lines []string, there []byte) (err error) {
 	torn := there[bytes.LastIndexByte(there, '\n')+1:]
 	var add strings.Builder

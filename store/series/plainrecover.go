@@ -26,7 +26,8 @@ func (f *Plain) recover(saved store.States) (st state, known bool, err error) {
 	}
 	if st.File == "" {
 		if marked {
-			f.log.Warn("compressed files of this name were not finished when they were left: the open one stays as it is, beside the plain ones (inkwell cat reads it)", "file", f.path)
+			f.log.Warn("compressed files of this name were not finished when they were left: the open one stays as "+
+				"it is, beside the plain ones (inkwell cat reads it)", "file", f.path)
 		}
 		if err := f.adopt(); err != nil {
 			return st, false, err
@@ -54,7 +55,8 @@ func (f *Plain) recover(saved store.States) (st state, known bool, err error) {
 	}
 	f.o.Stats.Overall("bytes lost").Add(st.Bytes - have)
 	f.o.Stats.Category(f.o.Base, "bytes lost").Add(st.Bytes - have)
-	f.log.Error("a file that was being written was changed: somebody removed, truncated or replaced it; the series continues with another",
+	f.log.Error("a file that was being written was changed: somebody removed, truncated or replaced it; the series "+
+		"continues with another",
 		"file", filepath.Join(f.dir.Path(), st.File), "bytes", have, "expected", st.Bytes)
 	// What the books say of the file ends here.
 	f.contents.open, f.contents.end = st.File, st.Bytes
@@ -110,8 +112,8 @@ func (f *Plain) choose() (state, error) {
 	return state{File: plain.FileName(stem, n)}, nil
 }
 
-// replace returns the file with which to continue when somebody has changed that of a state: a new one, or an empty one,
-// which an earlier attempt may have left. Files that others have written are not touched.
+// replace returns the file with which to continue when somebody has changed that of a state: a new one, or an empty
+// one, which an earlier attempt may have left. Files that others have written are not touched.
 func (f *Plain) replace(lost state) (state, error) {
 	now := f.o.Now()
 	stem := f.o.stem(now)
@@ -120,7 +122,8 @@ func (f *Plain) replace(lost state) (state, error) {
 		return state{}, err
 	}
 	if k, same := plain.Number(stem, lost.File); same && k >= n {
-		return state{File: plain.FileName(stem, k+1)}, nil // its name is not used again, because the file may be moved back
+		// its name is not used again, because the file may be moved back
+		return state{File: plain.FileName(stem, k+1)}, nil
 	}
 	if n >= 0 && !taken {
 		if have, err := f.length(plain.FileName(stem, n)); err != nil || have == 0 {
@@ -133,8 +136,8 @@ func (f *Plain) replace(lost state) (state, error) {
 	return state{File: plain.FileName(stem, n)}, nil
 }
 
-// adopt gives hidden files their final names when there is no saved state. Then nobody appends their content again: the last
-// run has ended before it could publish them, or its state was lost.
+// adopt gives hidden files their final names when there is no saved state. Then nobody appends their content again: the
+// last run has ended before it could publish them, or its state was lost.
 func (f *Plain) adopt() error {
 	list, err := f.dir.ReadDir()
 	if err != nil {
@@ -143,15 +146,16 @@ func (f *Plain) adopt() error {
 	var st state
 	for _, e := range list {
 		if name := shown(e.Name()); f.own(name) {
-			f.log.Warn("a file that was begun by an earlier run gets its name", "file", filepath.Join(f.dir.Path(), name))
+			f.log.Warn("a file that was begun by an earlier run gets its name", "file",
+				filepath.Join(f.dir.Path(), name))
 			st.Begun = append(st.Begun, name)
 		}
 	}
 	return f.show(st, nil)
 }
 
-// sweep removes hidden files of the series that were begun after the saved state, because their content is appended again.
-// An older hidden file is set aside: it is from a directory that was moved away and has been moved back.
+// sweep removes hidden files of the series that were begun after the saved state, because their content is appended
+// again. An older hidden file is set aside: it is from a directory that was moved away and has been moved back.
 func (f *Plain) sweep(st state) error {
 	list, err := f.dir.ReadDir()
 	if err != nil {

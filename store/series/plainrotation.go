@@ -14,8 +14,8 @@ import (
 	"inkwell/store/plain"
 )
 
-// Check rotates when it is time, and makes sure that the open file and its directory still exist and can be written. It must
-// be called from time to time.
+// Check rotates when it is time, and makes sure that the open file and its directory still exist and can be written. It
+// must be called from time to time.
 func (f *Plain) Check(time.Time) error {
 	if f.broken || f.dir == nil {
 		return nil
@@ -31,8 +31,8 @@ func (f *Plain) Check(time.Time) error {
 	return nil
 }
 
-// standing returns an error if the open file or its directory was removed or replaced, so that nobody would find what is
-// written.
+// standing returns an error if the open file or its directory was removed or replaced, so that nobody would find what
+// is written.
 func (f *Plain) standing() error { return f.checkPath(ended{f.file, f.name, f.size}) }
 
 // checkPath returns an error unless the path of a file, looked up from the root, still leads to that file.

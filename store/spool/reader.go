@@ -212,7 +212,8 @@ func (l *Log) locate(pos *uint64) (s segment, limit uint64, ok bool) {
 	if len(l.segments) == 0 || *pos >= l.end {
 		return segment{}, 0, false
 	}
-	i, found := slices.BinarySearchFunc(l.segments, *pos, func(s segment, pos uint64) int { return cmp.Compare(s.base, pos) })
+	i, found := slices.BinarySearchFunc(l.segments, *pos,
+		func(s segment, pos uint64) int { return cmp.Compare(s.base, pos) })
 	if !found && i > 0 {
 		i--
 	}

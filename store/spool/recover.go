@@ -188,7 +188,8 @@ func (l *Log) cutTail(scan *scanner, limit uint64) error {
 		if err != nil {
 			return err
 		}
-		l.log.Warn("end of the last segment is torn: it was never acknowledged, and is set aside", "directory", l.dir.Path(),
+		l.log.Warn("end of the last segment is torn: it was never acknowledged, and is set aside", "directory",
+			l.dir.Path(),
 			"file", aside, "bytes", len(tail))
 		if err := l.dir.WriteFile(aside, tail); err != nil {
 			return err

@@ -178,8 +178,8 @@ func (l *Log) backlog() (bytes, entries int64) {
 	return int64(l.end - l.acked.offset), int64(l.entries - l.acked.entries)
 }
 
-// Since returns since when there has been a backlog, zero if there is none. Of a backlog that an earlier process left it
-// is the time at which its oldest segment was last written to: some entries are older.
+// Since returns since when there has been a backlog, zero if there is none. Of a backlog that an earlier process left
+// it is the time at which its oldest segment was last written to: some entries are older.
 func (l *Log) Since() time.Time {
 	l.mu.Lock()
 	defer l.mu.Unlock()

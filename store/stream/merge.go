@@ -38,8 +38,8 @@ func (t *Table) Merge(file []byte) error {
 	return nil
 }
 
-// Forget takes the numbers of b out of the table: another journal has taken the entries over, and says from now on which
-// of them are there. The next Save includes that.
+// Forget takes the numbers of b out of the table: another journal has taken the entries over, and says from now on
+// which of them are there. The next Save includes that.
 func (t *Table) Forget(b *proto.Batch) {
 	c := t.claims.Get().(*claim)
 	defer t.claims.Put(c)

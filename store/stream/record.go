@@ -13,8 +13,8 @@ const (
 	maxPart   = 4 << 20 // bytes of entries in each record of a larger batch
 )
 
-// Append appends b to a log, together with its spans. A large batch is stored as several records, of which either all or
-// none will be read, so that a reader needs to hold only one of them in memory.
+// Append appends b to a log, together with its spans. A large batch is stored as several records, of which either all
+// or none will be read, so that a reader needs to hold only one of them in memory.
 func Append(ctx context.Context, l *spool.Log, b *proto.Batch) error {
 	if b.Size() <= maxRecord {
 		_, err := l.AppendJoined(ctx, b.Entries(), b.AppendRecordTail(nil), b.Count())

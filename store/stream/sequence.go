@@ -6,8 +6,9 @@ import (
 	"inkwell/proto"
 )
 
-// Sequence numbers entries that have no numbers. Given the same entries in the same order, a Sequence of the same stream
-// assigns the same numbers: so who repeats an interrupted work is recognized by them. Not safe for concurrent use.
+// Sequence numbers entries that have no numbers. Given the same entries in the same order, a Sequence of the same
+// stream assigns the same numbers: so who repeats an interrupted work is recognized by them. Not safe for concurrent
+// use.
 type Sequence struct {
 	id    ID
 	next  map[string]int64 // by category

@@ -43,11 +43,14 @@ func BenchmarkPathPlain(b *testing.B) {
 			func() cost { return bareCopy(b, "") },
 			func() cost { return wholePath(b, "none", flags) },
 			func() cost { return wholePath(b, "none", configured) },
-			func() cost { return bareCopy(b, "-copy") })
+			func() cost { return bareCopy(b, "-copy") },
+			func() cost { return bareCopy(b, "-journal") })
 		costs[0].tell(b, "bare copy, read and write", size, lines)
 		costs[3].tell(b, "bare copy, io.Copy", size, lines)
+		costs[4].tell(b, "bare copy through a journal", size, lines)
 		compare(b, costs, "copy", 2.3, size, lines)
 		b.ReportMetric(float64(costs[1].cpu)/float64(costs[3].cpu), "×io.Copy")
+		b.ReportMetric(float64(costs[1].cpu)/float64(costs[4].cpu), "×journalled")
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -21,9 +23,9 @@ func play(role string, args []string) error {
 	switch role {
 	case "deflate":
 		return deflate(args[0])
-	case "receive", "receive-copy":
-		return receive(args[0], args[1], role == "receive-copy")
-	case "send", "send-copy":
+	case "receive", "receive-copy", "receive-journal":
+		return receive(args[0], args[1], strings.TrimPrefix(role, "receive"))
+	case "send", "send-copy", "send-journal":
 		return send(args[0], args[1], role == "send-copy")
 	case "topic":
 		return bareTopic(args[0], args[1], args[2])
@@ -81,7 +83,7 @@ func shovel(w io.Writer, r io.Reader, buf []byte) error {
 const bareBuffer = 256 << 10
 
 // receive writes what comes over one connection into a file and makes it durable; it says where it listens in a file of its own.
-func receive(path, addressPath string, library bool) error {
+func receive(path, addressPath, variant string) error {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
@@ -102,9 +104,12 @@ func receive(path, addressPath string, library bool) error {
 	if err != nil {
 		return err
 	}
-	if library {
+	switch variant {
+	case "-copy":
 		_, err = io.Copy(f, conn)
-	} else {
+	case "-journal":
+		err = journalled(f, conn)
+	default:
 		err = shovel(f, conn, make([]byte, bareBuffer))
 	}
 	if err != nil {
@@ -114,6 +119,40 @@ func receive(path, addressPath string, library bool) error {
 		return err
 	}
 	return f.Close()
+}
+
+// journalled copies from to f through a journal, with the system calls that a collector makes for that, and nothing else:
+// a write and an fdatasync for each call of a forwarder, and reading it back.
+func journalled(f *os.File, from io.Reader) error {
+	const call, length = 4 << 20, 256 << 20 // the length is a multiple of a call
+	journal, err := os.Create(f.Name() + ".journal")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(journal.Name())
+	defer journal.Close()
+	data, again := make([]byte, call), make([]byte, 1<<20)
+	for at := int64(0); ; at += call {
+		n, err := io.ReadFull(from, data)
+		if n > 0 {
+			if _, err := journal.WriteAt(data[:n], at%length); err != nil {
+				return err
+			}
+			if err := syscall.Fdatasync(int(journal.Fd())); err != nil {
+				return err
+			}
+			if err := shovel(f, io.NewSectionReader(journal, at%length, int64(n)), again); err != nil {
+				return err
+			}
+		}
+		switch err {
+		case nil:
+		case io.EOF, io.ErrUnexpectedEOF:
+			return nil
+		default:
+			return err
+		}
+	}
 }
 
 // send writes a file to a connection.

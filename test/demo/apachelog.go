@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// apacheLog is an endless-looking but exact access log: the same seed and size give the same bytes. Not for concurrent use.
+// apacheLog is an endless-looking but exact access log: the same seed and size give the same bytes. Not for concurrent
+// use.
 type apacheLog struct {
 	rng  *rand.Rand
 	left int64
@@ -19,7 +20,8 @@ type apacheLog struct {
 
 // newApacheLog returns about size bytes of Apache's combined format, up to the end of a line.
 func newApacheLog(seed uint64, size int64) io.Reader {
-	return &apacheLog{rng: rand.New(rand.NewPCG(seed, 0)), left: size, at: time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC)}
+	return &apacheLog{rng: rand.New(rand.NewPCG(seed, 0)), left: size,
+		at: time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC)}
 }
 
 func (a *apacheLog) Read(p []byte) (int, error) {
@@ -41,13 +43,17 @@ func (a *apacheLog) Read(p []byte) (int, error) {
 
 var (
 	methods  = []string{"GET", "GET", "GET", "GET", "GET", "POST", "HEAD"}
-	sections = []string{"/", "/index.html", "/static/css/site.css", "/static/js/app.js", "/api/v1/items/", "/api/v1/users/", "/images/photo-", "/search?q="}
+	sections = []string{"/", "/index.html", "/static/css/site.css", "/static/js/app.js", "/api/v1/items/",
+		"/api/v1/users/", "/images/photo-", "/search?q="}
 	statuses = []string{"200", "200", "200", "200", "200", "200", "304", "304", "301", "404", "500"}
-	referers = []string{"-", "-", "https://www.example.com/", "https://www.example.com/start", "https://search.example.org/?q=logs"}
-	agents   = []string{
+	referers = []string{"-", "-", "https://www.example.com/", "https://www.example.com/start",
+		"https://search.example.org/?q=logs"}
+	agents = []string{
 		"Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",
-		"Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36",
-		"Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.5 Mobile/15E148 Safari/604.1",
+		"Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 " +
+			"Safari/537.36",
+		"Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) " +
+			"Version/17.5 Mobile/15E148 Safari/604.1",
 		"curl/8.8.0", "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",
 	}
 )

@@ -1,12 +1,14 @@
-// Command demo lets a collector, a forwarder and a pipe ship real input over loopback and proves what came out of it: make run.
+// Command demo lets a collector, a forwarder and a pipe ship real input over loopback and proves what came out of it:
+// make run.
 //
 //	access.log (200 MB, generated) ┐
 //	real logs, or FILE             ┴─ inkwell forward --once ─┐
 //	                                                          ├─► inkwell collect ─► CATEGORY/*.gz ─► gunzip, compare with what was sent
 //	generated lines ───────────────── inkwell pipe ───────────┘
 //
-// Each source has a category of its own, so that its files can be compared with it byte by byte: same lines, same order, none missing,
-// none twice. The files are read with Go's own gzip reader. Everything stands below one temporary directory, which is removed.
+// Each source has a category of its own, so that its files can be compared with it byte by byte: same lines, same
+// order, none missing, none twice. The files are read with Go's own gzip reader. Everything stands below one temporary
+// directory, which is removed.
 package main
 
 import (
@@ -29,7 +31,8 @@ const (
 
 func main() {
 	inkwell := flag.String("inkwell", "bin/inkwell", "the program")
-	file := flag.String("file", "", "a file to ship instead of the real logs under /var/log; nothing may be writing to it")
+	file := flag.String("file", "",
+		"a file to ship instead of the real logs under /var/log; nothing may be writing to it")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, *inkwell, *file)
@@ -74,7 +77,8 @@ func run(ctx context.Context, inkwell, file string) (err error) {
 		if err != nil {
 			return err
 		}
-		fmt.Printf("  %-40s %12s lines  %10s  same lines, same order\n", s.category, humanize.Comma(n), humanize.Bytes(uint64(size)))
+		fmt.Printf("  %-40s %12s lines  %10s  same lines, same order\n", s.category, humanize.Comma(n),
+			humanize.Bytes(uint64(size)))
 		lines, bytes = lines+n, bytes+size
 	}
 	fmt.Printf("\n%s lines, %s, %d sources: nothing is missing, nothing is there twice. %v in all.\n",
@@ -103,6 +107,7 @@ func list(out string, sources []source) error {
 		}
 		raw, packed = raw+s.size, packed+sum
 	}
-	fmt.Printf("  %s became %s: ratio %.1f\n", humanize.Bytes(uint64(raw)), humanize.Bytes(uint64(packed)), float64(raw)/float64(max(packed, 1)))
+	fmt.Printf("  %s became %s: ratio %.1f\n", humanize.Bytes(uint64(raw)), humanize.Bytes(uint64(packed)),
+		float64(raw)/float64(max(packed, 1)))
 	return nil
 }

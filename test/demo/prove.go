@@ -79,8 +79,8 @@ func compare(got, want io.Reader) (lines, size int64, err error) {
 	}
 }
 
-// unpacked is the bytes of gzip files, one behind the other. Every file must be one whole gzip member and nothing else, as the readers
-// that stop behind the first member need it.
+// unpacked is the bytes of gzip files, one behind the other. Every file must be one whole gzip member and nothing else,
+// as the readers that stop behind the first member need it.
 type unpacked struct {
 	paths []string
 	file  *os.File

@@ -121,7 +121,8 @@ func (s shipment) send(ctx context.Context, collectorLog string) error {
 		sum += src.size
 	}
 	took := time.Since(began)
-	fmt.Printf("  %s taken over, in the collector's journal on disk, after %v (%s/s)\n", humanize.Bytes(uint64(sum)), took.Round(10*time.Millisecond), humanize.Bytes(uint64(float64(sum)/took.Seconds())))
+	fmt.Printf("  %s taken over, in the collector's journal on disk, after %v (%s/s)\n", humanize.Bytes(uint64(sum)),
+		took.Round(10*time.Millisecond), humanize.Bytes(uint64(float64(sum)/took.Seconds())))
 	return nil
 }
 
@@ -154,7 +155,8 @@ func written(out string) (sum int64) {
 // listenAddress waits for the collector to say where it listens.
 func listenAddress(ctx context.Context, logPath string) (string, error) {
 	find := regexp.MustCompile(`listen="?(127\.0\.0\.1:\d+)`)
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline) && ctx.Err() == nil; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline) &&
+		ctx.Err() == nil; time.Sleep(20 * time.Millisecond) {
 		f, err := os.Open(logPath)
 		if errors.Is(err, os.ErrNotExist) {
 			continue

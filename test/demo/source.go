@@ -72,7 +72,8 @@ func prepare(dir, file string) ([]source, error) {
 		if err != nil {
 			return nil, err
 		}
-		sources = append(sources, source{category: "file." + categoryName(filepath.Base(file)), path: path, size: st.Size()})
+		sources = append(sources, source{category: "file." + categoryName(filepath.Base(file)), path: path,
+			size: st.Size()})
 	} else {
 		real, err := realLogs("/var/log", in)
 		if err != nil {
@@ -107,8 +108,8 @@ const (
 	realMax     = 300e6
 )
 
-// realLogs copies the text files below root that this user can read to dir: as they are still being written, a copy is what can be
-// compared afterwards.
+// realLogs copies the text files below root that this user can read to dir: as they are still being written, a copy is
+// what can be compared afterwards.
 func realLogs(root, dir string) ([]source, error) {
 	var sources []source
 	var sum int64
@@ -124,7 +125,8 @@ func realLogs(root, dir string) ([]source, error) {
 		if err != nil {
 			return err
 		}
-		s := source{category: fmt.Sprintf("varlog%02d.%s", len(sources), categoryName(rel)), path: filepath.Join(dir, fmt.Sprintf("real%02d", len(sources)))}
+		s := source{category: fmt.Sprintf("varlog%02d.%s", len(sources), categoryName(rel)),
+			path: filepath.Join(dir, fmt.Sprintf("real%02d", len(sources)))}
 		if s.size, err = copyFile(path, s.path); err != nil || s.size == 0 {
 			return err
 		}
@@ -147,7 +149,8 @@ func isText(path string) bool {
 		return false
 	}
 	// The cut at 4096 can go through a character.
-	return bytes.IndexByte(head[:n], 0) < 0 && utf8.Valid(bytes.TrimRightFunc(head[:n], func(r rune) bool { return r == utf8.RuneError }))
+	return bytes.IndexByte(head[:n], 0) < 0 &&
+		utf8.Valid(bytes.TrimRightFunc(head[:n], func(r rune) bool { return r == utf8.RuneError }))
 }
 
 func copyFile(from, to string) (n int64, err error) {

@@ -2,10 +2,11 @@
 //
 //	fusefs BACKING MOUNTPOINT CONTROL
 //
-// While CONTROL/fsync exists every fsync fails with EIO, of files and of directories; while CONTROL/write exists every write fails with
-// ENOSPC; while CONTROL/read exists every read fails with EIO; while CONTROL/stale exists what is read of a file that was removed, or
-// replaced, fails with ESTALE, as under NFS; while CONTROL/hang exists nothing that looks or reads comes back. Everything else goes to
-// BACKING. It prints "mounted" when it is ready and unmounts at SIGTERM. It needs /dev/fuse and root.
+// While CONTROL/fsync exists every fsync fails with EIO, of files and of directories; while CONTROL/write exists every
+// write fails with ENOSPC; while CONTROL/read exists every read fails with EIO; while CONTROL/stale exists what is read
+// of a file that was removed, or replaced, fails with ESTALE, as under NFS; while CONTROL/hang exists nothing that
+// looks or reads comes back. Everything else goes to BACKING. It prints "mounted" when it is ready and unmounts at
+// SIGTERM. It needs /dev/fuse and root.
 package main
 
 import (
@@ -114,7 +115,8 @@ func (n *node) Open(ctx context.Context, flags uint32) (fs.FileHandle, uint32, s
 }
 
 // Create makes a file and opens it.
-func (n *node) Create(ctx context.Context, name string, flags, mode uint32, out *fuse.EntryOut) (*fs.Inode, fs.FileHandle, uint32, syscall.Errno) {
+func (n *node) Create(ctx context.Context, name string, flags, mode uint32, out *fuse.EntryOut) (*fs.Inode,
+	fs.FileHandle, uint32, syscall.Errno) {
 	inode, h, fuseFlags, errno := n.LoopbackNode.Create(ctx, name, flags, mode, out)
 	if errno != 0 {
 		return nil, nil, 0, errno
@@ -171,7 +173,8 @@ func run(backing, mountpoint, control string) error {
 	data := &fs.LoopbackRoot{Path: backing, Dev: uint64(st.Dev)}
 	root := &node{LoopbackNode: &fs.LoopbackNode{RootData: data}, control: control}
 	data.RootNode = root
-	server, err := fs.Mount(mountpoint, root, &fs.Options{MountOptions: fuse.MountOptions{FsName: "failing", DirectMountStrict: true}})
+	server, err := fs.Mount(mountpoint, root,
+		&fs.Options{MountOptions: fuse.MountOptions{FsName: "failing", DirectMountStrict: true}})
 	if err != nil {
 		return fmt.Errorf("mount on %s: %w", mountpoint, err)
 	}

@@ -174,8 +174,8 @@ func (k *Brokers) Topic(tb testing.TB, name string, partitions int32, settings .
 	}
 }
 
-// Lag returns the number of records of a topic that a group has not committed; the error says that the brokers could not
-// be asked.
+// Lag returns the number of records of a topic that a group has not committed; the error says that the brokers could
+// not be asked.
 func (k *Brokers) Lag(tb testing.TB, group, topic string) (records int64, err error) {
 	tb.Helper()
 	err = k.ask(tb, func(ctx context.Context, adm *kadm.Client) error {

@@ -110,7 +110,8 @@ func (c *Caller) Judge(tb testing.TB, a *Account) (f Found) {
 		n := a.Count(call.First)
 		for seq := call.First; seq < call.end(); seq++ {
 			if a.Count(seq) != n {
-				tb.Errorf("%s: line %d is there %d times, the first of its call %d times: a call is taken whole or not at all",
+				tb.Errorf("%s: line %d is there %d times, the first of its call %d times: a call is taken whole or "+
+					"not at all",
 					c.Source, seq, a.Count(seq), n)
 				return f
 			}
@@ -125,7 +126,8 @@ func (c *Caller) Judge(tb testing.TB, a *Account) (f Found) {
 		f.Doubled += call.Lines * max(0, n-call.Sent)
 	}
 	if f.Missing > 0 || f.Doubled > 0 {
-		tb.Errorf("%s: of %d acknowledged lines %d are missing, %d are there more often than they were sent: %v", c.Source,
+		tb.Errorf("%s: of %d acknowledged lines %d are missing, %d are there more often than they were sent: %v",
+			c.Source,
 			f.Lines, f.Missing, f.Doubled, a.Resent[:min(len(a.Resent), 10)])
 	}
 	if a.Late > 0 && !c.Stubborn {

@@ -130,7 +130,8 @@ func (c *Collector) Counter(tb testing.TB, name string) int64 {
 func (c *Collector) Distinct(tb testing.TB) int {
 	tb.Helper()
 	n := c.Counter(tb, "received good")
-	return int(n - c.Counter(tb, "duplicates")) // in this order: what is counted as received is counted as a duplicate before
+	// in this order: what is counted as received is counted as a duplicate before
+	return int(n - c.Counter(tb, "duplicates"))
 }
 
 // Received waits until the collector has taken n entries since its start. If no more entries come, the test fails but

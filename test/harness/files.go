@@ -39,7 +39,8 @@ func Published(tb testing.TB, dir, category string) []string {
 
 // IsMetadata reports whether a file is one in which a collector describes the files of a category.
 func IsMetadata(name string) bool {
-	return name == ".manifest" || name == ".counts" || strings.HasPrefix(name, "_SUCCESS") || strings.HasPrefix(name, ".") && strings.HasSuffix(name, ".idx")
+	return name == ".manifest" || name == ".counts" || strings.HasPrefix(name, "_SUCCESS") || strings.HasPrefix(name,
+		".") && strings.HasSuffix(name, ".idx")
 }
 
 // less orders files of a category by date and then by number, which can have more than five digits.

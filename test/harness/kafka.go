@@ -67,8 +67,8 @@ func NewKafka(tb testing.TB) (*Kafka, bool) {
 	return k, true
 }
 
-// NewFakeKafka starts a fake broker in the test's process. It speaks the protocol, with groups, sessions and offsets; its
-// disk, its replicas and its death are not those of a broker.
+// NewFakeKafka starts a fake broker in the test's process. It speaks the protocol, with groups, sessions and offsets;
+// its disk, its replicas and its death are not those of a broker.
 func NewFakeKafka(tb testing.TB, opts ...kfake.Opt) *Kafka {
 	tb.Helper()
 	cluster, err := kfake.NewCluster(append(opts, kfake.NumBrokers(1), kfake.GroupMinSessionTimeout(time.Second))...)

@@ -73,8 +73,8 @@ func (l *Rotated) write(n int, torn bool) error {
 	return nil
 }
 
-// rotate has six styles, in turn. Only the first two have a writer that goes on with the old file for a while, as servers do until they
-// are told: what it would write meanwhile is in no file with the others.
+// rotate has six styles, in turn. Only the first two have a writer that goes on with the old file for a while, as
+// servers do until they are told: what it would write meanwhile is in no file with the others.
 func (l *Rotated) rotate() error {
 	n := l.rotations.Add(1)
 	name := l.Path + "." + strconv.FormatInt(n, 10)
