@@ -362,11 +362,15 @@ func (i *intake) Close() error {
 	}
 	i.closed = true
 	err := i.closeTopic()
-	i.journal.Stop(stopLimit)
+	unfinished := i.journal.Stop(stopLimit)
 	i.closeDepots(depotLimit)
 	if bytes, entries := i.journal.Backlog(); entries > 0 {
 		i.log.Warn("not everything could be delivered: it stays in the journal for the next start",
 			"entries", entries, "bytes", bytes, "state", i.o.StateDir)
+	}
+	if unfinished > 0 {
+		i.log.Warn("not every file could be finished: they stay open for the next start", "files", unfinished,
+			"state", i.o.StateDir)
 	}
 	return errors.Join(err, i.journal.Close())
 }

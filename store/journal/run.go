@@ -183,11 +183,12 @@ func (r *run) wake() {
 }
 
 // Stop delivers the content of the journal to the stores and closes them. Entries that a store does not take, or not
-// within limit, stay in the journal. Append must not be called meanwhile.
-func (j *Journal) Stop(limit time.Duration) {
+// within limit, stay in the journal. unfinished is the number of outlets whose file could not be finished within limit:
+// it stays open, and the next run continues it. Append must not be called meanwhile.
+func (j *Journal) Stop(limit time.Duration) (unfinished int) {
 	r := j.current()
 	if r == nil {
-		return
+		return 0
 	}
 	timer := time.AfterFunc(limit, r.expire)
 	defer timer.Stop()
@@ -216,6 +217,12 @@ func (j *Journal) Stop(limit time.Duration) {
 	j.mu.Lock()
 	j.run = nil
 	j.mu.Unlock()
+	for _, t := range r.all() {
+		if t.unsealed.Load() && !t.o.Continued {
+			unfinished++
+		}
+	}
+	return unfinished
 }
 
 // drains reports whether the run is being shut down.

@@ -125,7 +125,9 @@ func TestStoppedWhileManyFilesAreSynced(t *testing.T) {
 		close(disk.free)
 	}(l.j.current())
 	last := l.j.current()
-	l.j.Stop(time.Millisecond)
+	if n := l.j.Stop(time.Millisecond); n != outlets {
+		t.Errorf("Stop tells of %d unfinished files, want %d", n, outlets)
+	}
 	for _, o := range last.all() {
 		if !listed(o) {
 			t.Errorf("%s: the last checkpoint has %+v", o.Name(), l.saved().Outlets[o.key])

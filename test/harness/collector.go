@@ -65,7 +65,7 @@ func (c *Collector) Stop(tb testing.TB) {
 	for {
 		began := time.Now()
 		c.Process.Stop(tb)
-		if time.Since(began) < time.Minute || !strings.Contains(c.Stderr(), "stays in the journal for the next start") {
+		if time.Since(began) < time.Minute || !strings.Contains(c.Stderr(), "for the next start") {
 			return
 		}
 		c.Restart(tb)
