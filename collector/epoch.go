@@ -20,7 +20,6 @@ import (
 	"inkwell/internal/stats"
 	"inkwell/proto"
 	"inkwell/rotate"
-	"inkwell/store"
 	"inkwell/store/books"
 	"inkwell/store/depot"
 	"inkwell/store/journal"
@@ -38,7 +37,7 @@ const (
 
 // epoch makes finished files of a part of a topic. It is the engine of a collector with a journal, a state and output
 // files of its own, all in a scratch directory: if it fails, or its process dies, it is thrown away, and its entries are
-// read from the topic again. Therefore its journal need not be durable. It implements kafka.Engine.
+// read from the topic again. Therefore its journal need not be durable, only written. It implements kafka.Engine.
 type epoch struct {
 	dir     string
 	journal *journal.Journal
@@ -60,7 +59,7 @@ func (i *intake) beginEpoch(c *config.Config, front *opener, e kafka.Epoch) (_ k
 	conf.MaxCategories = front.limit // which fits the limit of open files, as was logged once
 	o := &Options{Logger: i.log.With("epoch", e.Who), Stats: p.stats, tuning: i.o.tuning}
 	p.journal, err = journal.Open(journal.Options{StateDir: state, MaxBytes: epochJournal, Memory: epochMemory,
-		StreamTTL: conf.StreamTTL, Durability: spool.Memory, Logger: o.Logger, Stats: p.stats, Tuning: o.tuning.journal,
+		StreamTTL: conf.StreamTTL, Durability: spool.Write, Logger: o.Logger, Stats: p.stats, Tuning: o.tuning.journal,
 		Injector: o.tuning.injector})
 	if err != nil {
 		return nil, err
@@ -114,11 +113,12 @@ func inScratch(c *config.Config, dir string) *config.Config {
 	return &there
 }
 
-// Append implements kafka.Engine. While the journal of the epoch is full, it waits.
+// Append implements kafka.Engine. While the journal of the epoch is full, it waits. With any other error the epoch is at
+// an end: if the disk is full, because of the epochs of all partitions perhaps, then this one makes room.
 func (p *epoch) Append(ctx context.Context, b *proto.Batch) error {
 	for {
 		err := p.journal.Append(ctx, b)
-		if !errors.Is(err, store.ErrTryLater) || ctx.Err() != nil {
+		if !errors.Is(err, spool.ErrFull) || ctx.Err() != nil {
 			return errors.Join(err, ctx.Err())
 		}
 		timer := time.NewTimer(fullWait)

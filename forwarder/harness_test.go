@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"log/slog"
 	"os"
@@ -12,8 +13,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"go.uber.org/goleak"
 
 	"inkwell/internal/faultfs"
 	"inkwell/internal/stats"
@@ -23,7 +22,14 @@ import (
 )
 
 // TestMain leaves the tests on a disk: a file system in memory gives no inode number twice, as disks do.
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain runs eight tests at once, unless -parallel says otherwise: they wait for files and timers most of the time.
+func TestMain(m *testing.M) {
+	if err := flag.Set("test.parallel", "8"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	testkit.Main(m)
+}
 
 // waitMax bounds every wait of a test.
 const waitMax = 30 * time.Second

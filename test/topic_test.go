@@ -270,3 +270,28 @@ func TestTopicNeedsALogin(t *testing.T) {
 		})
 	}
 }
+
+// TestTopicOfCommitsIsChecked has a real broker that would make its topic of committed offsets with one replica, and then
+// has made it: inkwell check says so to whoever wants three.
+func TestTopicOfCommitsIsChecked(t *testing.T) {
+	k, ok := harness.NewKafka(t)
+	if !ok {
+		return
+	}
+	k.Topic(t, "logs", 4, "max.message.bytes=2000000", "unclean.leader.election.enable=false", "retention.ms=604800000")
+	check := func(replicas int, want string, warned bool) {
+		t.Helper()
+		r := ink.Run(t, "check", "--start", "--", "collect", "--listen", "127.0.0.1:0", "--dir", t.TempDir(), "--max-message", "1MiB",
+			"--publish", t.TempDir(), "--journal", fmt.Sprintf("kafka://%s/logs?replicas=%d", k.Addr, replicas))
+		if strings.Contains(r.Stdout, "__consumer_offsets") != warned || !strings.Contains(r.Stdout, want) {
+			t.Errorf("%d replicas are wanted: %d\n%s%s", replicas, r.Code, r.Stdout, r.Stderr)
+		}
+	}
+	check(3, "warning: the brokers will make __consumer_offsets, which has what is committed, with 1 replicas", true)
+	c := ink.Collect(t, t.TempDir(), "--max-message", "1MiB", "--publish", t.TempDir(), "--journal",
+		"kafka://"+k.Addr+"/logs?replicas=1&session=6s&member=a")
+	harness.Until(t, "it has the partitions", func() bool { return c.Counter(t, "kafka partitions") == 4 })
+	check(3, "warning: __consumer_offsets, which has what is committed, has 1 replicas of partition 0", true)
+	check(1, "group inkwell: 1 collector", false)
+	c.Stop(t)
+}

@@ -29,6 +29,9 @@ func (s *startCheck) topic() {
 		s.tell("found", "%s", groupText(a, lag))
 		s.group(a, lag)
 	}
+	if t.Offsets != nil {
+		s.odd("%v", t.Offsets)
+	}
 	switch {
 	case err != nil:
 		s.bad("the journal: %v", err)

@@ -96,6 +96,8 @@ func silentNameNode(t *testing.T, h *harness.HDFS) {
 	d, err := Open("hdfs://"+link.Addr+"/logs/silent?user=inkwell", Options{})
 	must(t, err)
 	must(t, d.Put(t.Context(), "before", section("x")))
+	link.Cut() // as a NameNode does with connections that are idle
+	must(t, d.Put(t.Context(), "after", section("x")))
 	began, cause := make(chan struct{}), errors.New("the partition is lost")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	swallowed := &disturbed{ReaderAt: strings.NewReader("x"), do: func() { link.Set(harness.Swallow); close(began) }}

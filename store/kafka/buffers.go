@@ -10,17 +10,25 @@ import (
 // kgo.PoolDecompressBytes. Safe for concurrent use.
 type buffers struct{ pool sync.Pool }
 
-// GetDecompressBytes implements kgo.PoolDecompressBytes. A batch usually has one record.
-func (b *buffers) GetDecompressBytes([]byte, kgo.CompressionCodecType) []byte {
-	if data, ok := b.pool.Get().(*[]byte); ok {
+const (
+	leastBuffer = maxValue + recordSlack // a batch with one record
+	mostBuffer  = 4 << 20                // what is larger is not kept
+	expansion   = 6                      // decompressed bytes for each compressed one, which logs seldom exceed
+)
+
+// GetDecompressBytes implements kgo.PoolDecompressBytes. If the memory were too small, the client would make more, and
+// copy.
+func (b *buffers) GetDecompressBytes(compressed []byte, _ kgo.CompressionCodecType) []byte {
+	need := min(max(expansion*len(compressed), leastBuffer), mostBuffer)
+	if data, ok := b.pool.Get().(*[]byte); ok && cap(*data) >= need {
 		return *data
 	}
-	return make([]byte, 0, maxValue+recordSlack)
+	return make([]byte, 0, need)
 }
 
 // PutDecompressBytes implements kgo.PoolDecompressBytes.
 func (b *buffers) PutDecompressBytes(data []byte) {
-	if cap(data) <= 2*maxValue { // memory for a single long message is not kept
+	if cap(data) <= mostBuffer {
 		b.pool.Put(&data)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"inkwell/internal/stats"
@@ -64,8 +65,12 @@ func Describe(ctx context.Context, a Address, maxMessage int) (t Topic, lag *Lag
 	if t, err = a.examine(ctx, kadm.NewClient(cl), maxMessage); t.Partitions == 0 {
 		return t, nil, err
 	}
-	lag, failed := look(ctx, &a, kadm.NewClient(cl), t.Retention)
-	return t, lag, errors.Join(err, failed)
+	for {
+		lag, failed := look(ctx, &a, kadm.NewClient(cl), t.Retention)
+		if !errors.Is(failed, kerr.CoordinatorNotAvailable) || !pause(ctx, retryWait) { // brokers of which nobody has asked yet
+			return t, lag, errors.Join(err, failed)
+		}
+	}
 }
 
 // Open checks the topic, joins the group and begins to drain.
@@ -82,6 +87,9 @@ func Open(ctx context.Context, o Options) (_ *Log, err error) {
 	l.lag.Store(new(Lag))
 	if l.topic, err = o.examine(ctx); err != nil {
 		return nil, err
+	}
+	if l.topic.Offsets != nil {
+		o.Logger.Warn("commits can be lost", "error", l.topic.Offsets)
 	}
 	if err := clear(o.Scratch); err != nil {
 		return nil, err

@@ -18,6 +18,7 @@ type Topic struct {
 	InSync     int           // that must have a record before it counts as stored
 	Retention  time.Duration // 0 = records are kept for ever
 	MaxRecord  int           // bytes
+	Offsets    error         // what is wrong with the topic in which the brokers keep committed offsets; nil = nothing is known
 }
 
 const (
@@ -39,7 +40,18 @@ func (a *Address) examine(ctx context.Context, adm *kadm.Client, maxMessage int)
 			"retention.ms=604800000 --config max.message.bytes=%d)", a.Topic, found.Err, a.Brokers[0], a.Topic,
 			a.Replicas, a.insync(), maxMessage+recordSlack)
 	}
-	configs, err := adm.DescribeTopicConfigs(ctx, a.Topic)
+	value, err := settings(ctx, adm, a.Topic)
+	if err != nil {
+		return t, err
+	}
+	err = t.judge(a, found, value, maxMessage)
+	t.Offsets = a.examineOffsets(ctx, adm)
+	return t, err
+}
+
+// settings returns a function that returns the settings of a topic.
+func settings(ctx context.Context, adm *kadm.Client, topic string) (func(key string) string, error) {
+	configs, err := adm.DescribeTopicConfigs(ctx, topic)
 	if err == nil && len(configs) != 1 {
 		err = errors.New("no answer")
 	}
@@ -47,16 +59,20 @@ func (a *Address) examine(ctx context.Context, adm *kadm.Client, maxMessage int)
 		err = configs[0].Err
 	}
 	if err != nil {
-		return t, fmt.Errorf("read the settings of topic %s (the user needs DescribeConfigs): %w", a.Topic, err)
+		return nil, fmt.Errorf("read the settings of topic %s (the user needs DescribeConfigs): %w", topic, err)
 	}
-	value := func(key string) string {
-		at := slices.IndexFunc(configs[0].Configs, func(c kadm.Config) bool { return c.Key == key })
+	return valueOf(configs[0]), nil
+}
+
+// valueOf returns a function that returns settings, "" if there is no such setting.
+func valueOf(of kadm.ResourceConfig) func(key string) string {
+	return func(key string) string {
+		at := slices.IndexFunc(of.Configs, func(c kadm.Config) bool { return c.Key == key })
 		if at < 0 {
 			return ""
 		}
-		return configs[0].Configs[at].MaybeValue()
+		return of.Configs[at].MaybeValue()
 	}
-	return t, t.judge(a, found, value, maxMessage)
 }
 
 // insync is how many replicas must have a record before it counts as stored.
@@ -76,9 +92,7 @@ func (t *Topic) judge(a *Address, found kadm.TopicDetail, value func(string) str
 		}
 		return n
 	}
-	least := slices.MinFunc(found.Partitions.Sorted(), func(x, y kadm.PartitionDetail) int {
-		return len(x.Replicas) - len(y.Replicas)
-	})
+	least := fewestReplicas(found)
 	if t.Replicas = len(least.Replicas); t.Replicas < a.Replicas {
 		complain("has %d replicas of partition %d, and needs %d (add replicas with kafka-reassign-partitions.sh, "+
 			"or accept fewer with replicas=%d in the address)", t.Replicas, least.Partition, a.Replicas, t.Replicas)
@@ -116,4 +130,11 @@ func (t *Topic) judge(a *Address, found kadm.TopicDetail, value func(string) str
 			max(t.MaxRecord-recordSlack, 0))
 	}
 	return errors.Join(wrong...)
+}
+
+// fewestReplicas returns the partition that has the fewest replicas.
+func fewestReplicas(of kadm.TopicDetail) kadm.PartitionDetail {
+	return slices.MinFunc(of.Partitions.Sorted(), func(x, y kadm.PartitionDetail) int {
+		return len(x.Replicas) - len(y.Replicas)
+	})
 }

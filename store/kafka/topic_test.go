@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"fmt"
 	"maps"
 	"strings"
 	"testing"
@@ -58,5 +59,35 @@ func TestSettingsOfTheTopic(t *testing.T) {
 		"cleanup.policy": "delete", "retention.bytes": "-1", "retention.ms": "604800000",
 		"max.message.bytes": "20000000"}); err != nil || topic.Retention != 7*24*time.Hour {
 		t.Errorf("one replica: %+v, %v", topic, err)
+	}
+}
+
+// TestSettingsOfCommits warns of a topic of committed offsets that can lose them, and of one that the brokers would make.
+func TestSettingsOfCommits(t *testing.T) {
+	a, err := ParseAddress("kafka://k/logs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	judge := func(replicas int, insync, unclean string) string {
+		found := kadm.TopicDetail{Partitions: kadm.PartitionDetails{0: {Partition: 0, Replicas: make([]int32, 3)},
+			1: {Partition: 1, Replicas: make([]int32, replicas)}}}
+		values := map[string]string{"min.insync.replicas": insync, "unclean.leader.election.enable": unclean}
+		return fmt.Sprint(a.judgeOffsets(found, func(key string) string { return values[key] }))
+	}
+	toBe := func(replicas string) string {
+		return fmt.Sprint(a.judgeOffsetsToBe(func(string) string { return replicas }))
+	}
+	none := fmt.Sprint(error(nil))
+	for text, want := range map[string]string{
+		judge(3, "2", "false"): none, judge(1, "2", "false"): "has 1 replicas of partition 1, and 3 are wanted of topic logs",
+		judge(3, "1", "false"): "min.insync.replicas=1", judge(3, "2", "true"): "unclean.leader.election.enable=true",
+		toBe("3"): none, toBe(""): none, toBe("1"): "with 1 replicas",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q, want %q", text, want)
+		}
+	}
+	if a.Replicas = 1; judge(1, "1", "false") != none || toBe("1") != none {
+		t.Error("one replica is wanted")
 	}
 }

@@ -27,8 +27,8 @@ func (r *refusing) Put(ctx context.Context, name string, data *io.SectionReader)
 	return r.Depot.Put(ctx, name, data)
 }
 
-// TestUploadsAreTriedAgain has the depot fail while the files of an epoch are staged: it is not begun anew, and the
-// status says why it waits.
+// TestUploadsAreTriedAgain has the depot fail for longer than a session while the files of an epoch are staged: it is not
+// begun anew, the membership goes on, and the status says why it waits.
 func TestUploadsAreTriedAgain(t *testing.T) {
 	_, addr := broker(t)
 	dir := t.TempDir()
@@ -50,7 +50,7 @@ func TestUploadsAreTriedAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	flaky.left.Store(2)
+	flaky.left.Store(3) // three seconds and a half
 	add(t, l, 0, 100)
 	for deadline := time.Now().Add(time.Minute); !strings.Contains(l.Status(), "503 Slow Down"); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
