@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"log/slog"
 	"os"
@@ -22,12 +21,8 @@ import (
 )
 
 // TestMain leaves the tests on a disk: a file system in memory gives no inode number twice, as disks do.
-// TestMain runs eight tests at once, unless -parallel says otherwise: they wait for files and timers most of the time.
 func TestMain(m *testing.M) {
-	if err := flag.Set("test.parallel", "8"); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
+	testkit.AtOnce(8)
 	testkit.Main(m)
 }
 
