@@ -110,7 +110,8 @@ func (f *File) openLocal() (*os.File, error) {
 	return file, err
 }
 
-// Single describes a file that the user has named. Its first bytes tell the codec.
+// Single describes a file that the user has named. Its first bytes tell the codec, and its name if they are neither
+// compressed nor text.
 func Single(path string) (File, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -134,8 +135,12 @@ func Single(path string) (File, error) {
 			return File{}, fmt.Errorf("%s is %s, which is not read here (%s %s | grep …)", path, o.what, o.reader, path)
 		}
 	}
+	codec := codecOf([4]byte(head))
+	if codec == rotate.None && n > 0 && !isText(head[:n]) { // the name tells: its beginning is damaged
+		codec = map[string]rotate.Codec{".gz": rotate.Gzip, ".zst": rotate.Zstd}[filepath.Ext(path)]
+	}
 	open := strings.HasSuffix(path, ".open") || strings.HasSuffix(path, ".orphan")
-	return File{Path: path, Codec: codecOf([4]byte(head)), Open: open, Size: st.Size()}, nil
+	return File{Path: path, Codec: codec, Open: open, Size: st.Size()}, nil
 }
 
 // others are the first bytes of files of other kinds, and the programs that read those.

@@ -10,6 +10,7 @@ import (
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 
+	"inkwell/archive/inflate"
 	"inkwell/rotate"
 )
 
@@ -94,7 +95,7 @@ func (s *streamReader) decoder(c rotate.Codec) (io.Reader, error) {
 		case err == nil:
 			d.Multistream(false)
 		}
-		return &members{d, s.count}, err
+		return &members{member: d, file: s.count}, err
 	}
 	// One at a time: with goroutines of its own the decoder would read while run asks how far it has got.
 	d, err := zstd.NewReader(s.count, zstd.WithDecoderMaxWindow(128<<20), zstd.WithDecoderConcurrency(1))
@@ -108,18 +109,56 @@ func (s *streamReader) decoder(c rotate.Codec) (io.Reader, error) {
 type members struct {
 	member *gzip.Reader
 	file   *counter
+	begun  int64 // where the member begins
+	passed int64 // bytes of it that were read
+	last   *bytes.Reader
 }
 
 // errBehind says that a member is followed by something else.
 var errBehind = errors.New("behind the end of a member there is something else")
 
 func (m *members) Read(p []byte) (n int, err error) {
-	for n == 0 && err == nil {
-		if n, err = m.member.Read(p); err == io.EOF {
+	for n == 0 && err == nil && m.last == nil {
+		n, err = m.member.Read(p)
+		m.passed += int64(n)
+		switch err {
+		case io.EOF:
 			err = m.next()
+		case io.ErrUnexpectedEOF:
+			m.last, err = bytes.NewReader(m.rest()), nil
 		}
 	}
+	if n > 0 || err != nil {
+		return n, err
+	}
+	if n, err = m.last.Read(p); err == io.EOF {
+		err = io.ErrUnexpectedEOF
+	}
 	return n, err
+}
+
+// rest is the last bytes of a member that ends early: the stream decoder wants bits behind those of a symbol, and stops
+// up to two bytes before the end. A member that is too large to be decoded in memory ends there.
+func (m *members) rest() []byte {
+	size := m.file.src.Size() - m.begun
+	if size > maxRaw {
+		return nil
+	}
+	data, err := readAt(m.file.src, m.begun, int(size))
+	if err != nil {
+		return nil
+	}
+	head := bytes.NewReader(data)
+	if _, err := gzip.NewReader(head); err != nil { // which has read the header, and no more
+		return nil
+	}
+	d := decoders.Get().(*decoder)
+	defer decoders.Put(d)
+	r, err := d.inflate.Decode(nil, data[len(data)-head.Len():], 0, maxRaw)
+	if !errors.Is(err, inflate.ErrShort) || int64(len(r.Out)) < m.passed {
+		return nil
+	}
+	return r.Out[m.passed:]
 }
 
 // next begins with the next member; io.EOF = there is none.
@@ -130,6 +169,7 @@ func (m *members) next() error {
 		case len(head) == 0:
 			return err
 		case bytes.Equal(head, ours[:2]):
+			m.begun, m.passed = m.file.at(), 0
 			err = m.member.Reset(m.file)
 			m.member.Multistream(false)
 			return err

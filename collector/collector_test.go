@@ -26,7 +26,10 @@ import (
 	"inkwell/proto/gen/fb303"
 )
 
-func TestMain(m *testing.M) { testkit.Main(m) }
+func TestMain(m *testing.M) {
+	testkit.AtOnce(8)
+	testkit.Main(m)
+}
 
 // filesIn is a configuration of plain files in dir that have their names when they are finished. lines come before the
 // store's.

@@ -110,6 +110,7 @@ func (r remains) everywhere(t *testing.T, name string, judge func(what string, f
 
 // TestDamageToTheCheckpoint: damage to either of the two costs nothing.
 func TestDamageToTheCheckpoint(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{checkpointName, checkpointName + ".copy"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

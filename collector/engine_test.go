@@ -260,6 +260,7 @@ func (d *dying) died() bool {
 // entry that was acknowledged is in the files once, one that was not at most once, order is kept, and the manifests say
 // so.
 func TestKilledAtEveryDiskOperation(t *testing.T) {
+	t.Parallel()
 	for name, kind := range map[string][]string{"gzip": gzipFiles, "zstd": zstdFiles, "published": publishedFiles, "plain": plainFiles} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -13,8 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"inkwell/internal/faultfs"
 	"inkwell/internal/stats"
 	"inkwell/internal/testkit"
@@ -23,7 +21,10 @@ import (
 )
 
 // TestMain leaves the tests on a disk: a file system in memory gives no inode number twice, as disks do.
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	testkit.AtOnce(8)
+	testkit.Main(m)
+}
 
 // waitMax bounds every wait of a test.
 const waitMax = 30 * time.Second

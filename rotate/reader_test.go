@@ -190,6 +190,7 @@ func TestSealWithDamagedFrames(t *testing.T) {
 func TestOpenFileCutAtEveryByte(t *testing.T) {
 	for _, c := range []Codec{Gzip, Zstd} {
 		t.Run(c.String(), func(t *testing.T) {
+			t.Parallel()
 			w := writeFile(t, c, append(chunks(), noise(7, 40_000), bytes.Repeat([]byte{0, 0, 0xff, 0xff}, 20_000)))
 			block := 0
 			for cut := 0; cut <= len(w.data); cut++ {

@@ -62,6 +62,7 @@ var ownDoors = map[string]struct{ uses, why string }{
 	"internal/testkit/testkit.go":    {"os.MkdirTemp os.RemoveAll", "for tests only: where their temporary directories are"},
 	"internal/faultfs/socketdir.go":  {"os.MkdirAll os.Chmod", "makes the directory of a unix socket of the configuration"},
 	"cmd/inkwell/man.go":             {"os.MkdirAll os.WriteFile", "writes manual pages for the person who builds"},
+	"cmd/inkwell/giveway.go":         {"os.ReadDir", "the threads of this process, in /proc"},
 	"archive/archive.go":             {"os.Open os.Open os.Open", "shows a person a file: reads only"},
 	"archive/series.go":              {"filepath.WalkDir", "lists a directory that a person names: reads only"},
 	"archive/listing.go":             {"os.ReadDir", "the same"},

@@ -146,15 +146,24 @@ func checkDashboard(t *testing.T, p prometheus) {
 		t.Fatal(err)
 	}
 	var board struct {
-		Panels []struct {
-			Targets []struct{ Expr string }
+		Templating struct{ List []struct{ Name, Type string } }
+		Panels     []struct {
+			Datasource struct{ UID string }
+			Targets    []struct{ Expr string }
 		}
 	}
 	if err := json.Unmarshal(text, &board); err != nil {
 		t.Fatal(err)
 	}
+	// Provisioned dashboards are not asked for a data source: they need a variable that has one.
+	if strings.Contains(string(text), "${DS_") || len(board.Templating.List) == 0 || board.Templating.List[0].Type != "datasource" {
+		t.Errorf("the dashboard has no variable for the data source: %+v", board.Templating)
+	}
 	queries := 0
 	for _, panel := range board.Panels {
+		if panel.Datasource.UID != "${datasource}" {
+			t.Errorf("a panel has the data source %q", panel.Datasource.UID)
+		}
 		for _, target := range panel.Targets {
 			queries++
 			query := strings.NewReplacer("$job", ".+", "$instance", ".+").Replace(target.Expr)

@@ -82,6 +82,9 @@ func seconds(text []byte) (s float64, ok bool) {
 
 // whole is the whole number that text is. A few digits, as most are, cost nothing.
 func whole(text []byte, bits int) (n int64, err error) {
+	if len(text) == 1 && text[0] == '-' { // as servers write if there is none
+		return 0, strconv.ErrSyntax
+	}
 	if len(text) > 9 {
 		return strconv.ParseInt(string(text), 10, bits)
 	}

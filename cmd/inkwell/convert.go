@@ -97,6 +97,7 @@ type converting struct {
 // converted counts what became of files.
 type converted struct {
 	made, there, failed int
+	open                int // files that are being written
 	rows                int64
 }
 
@@ -122,7 +123,12 @@ func (w *converting) run(ctx context.Context, args []string, o *selection) (err 
 	w.r.Progress = bar.add
 	sum := w.round(ctx, list, func(archive.File) bool { return true }, func(archive.File, error) {})
 	bar.end()
-	fmt.Fprintf(w.a.stdout, "%s made of %s lines, %d were there\n", count(sum.made, "file"), counted(sum.rows), sum.there)
+	var open string
+	if sum.open > 0 {
+		open = fmt.Sprintf(", %d not finished yet", sum.open)
+	}
+	made := count(sum.made, "file")
+	fmt.Fprintf(w.a.stdout, "%s made of %s lines, %d were there%s\n", made, counted(sum.rows), sum.there, open)
 	if sum.failed > 0 {
 		return fmt.Errorf("files that could not be converted: %d", sum.failed)
 	}
@@ -144,6 +150,9 @@ func (w *converting) round(ctx context.Context, list []archive.Series, due func(
 	var files []func()
 	for i := range list {
 		for _, f := range list[i].Files {
+			if f.Open {
+				sum.open++
+			}
 			if f.Open || f.Codec == rotate.None || !due(f) {
 				w.r.Progress(f.Size)
 				continue

@@ -86,8 +86,10 @@ type archiveReading struct {
 	broken chan error // the first damage, with strict
 }
 
-// query builds the query of the flags; name is the name of the command, for its messages.
+// query builds the query of the flags; name is the name of the command, for its messages. A command that was started
+// with nice gives way from here on.
 func (a *app) query(name string, s *selection) (*archiveReading, error) {
+	giveWay()
 	now := time.Now()
 	q := &archive.Query{Sources: s.sources, States: s.states}
 	var err error

@@ -2,8 +2,10 @@
 package testkit
 
 import (
+	"flag"
 	"fmt"
 	"os"
+	"strconv"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -32,4 +34,13 @@ func Main(m *testing.M) {
 		}
 		os.Exit(code)
 	}))
+}
+
+// AtOnce lets n parallel tests run at once, unless -parallel says otherwise. It is for packages whose tests wait for
+// files and timers more than they work; TestMain calls it before Main.
+func AtOnce(n int) {
+	if err := flag.Set("test.parallel", strconv.Itoa(n)); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 }

@@ -20,7 +20,7 @@ import (
 // consists of the last report of each outlet.
 //
 // A checkpoint is made every saveEvery, or less often if it is expensive: its cost, mostly fsyncs, is kept to a tenth
-// of the time. Until then the entries are safe in the journal. Entries that were sent over a network cannot be taken
+// of the time, as far as the longest interval permits. Until then the entries are safe in the journal. Entries that were sent over a network cannot be taken
 // back, so a checkpoint is made soon after that, without marking the files again.
 type saver struct {
 	j      *Journal
@@ -64,6 +64,16 @@ func (s *saver) sent() { signal(s.soon) }
 // share limits the time spent on checkpoints to one part in so many.
 const share = 10
 
+// longest limits the time between two regular checkpoints, as a multiple of saveEvery. Finished files get their names by
+// a checkpoint, and a restart reads again what came after the last one. Without a limit the time would grow with every
+// checkpoint on a disk that is busy for more than a tenth of the time with what comes in.
+const longest = 15
+
+// interval returns the time between two regular checkpoints of which one costs so much.
+func (s *saver) interval(cost time.Duration) time.Duration {
+	return min(max(s.j.o.SaveEvery, share*cost), longest*s.j.o.SaveEvery)
+}
+
 // hurryShare is share for urgent checkpoints. It is smaller, because thousands of new categories need one each.
 const hurryShare = 3
 
@@ -104,7 +114,7 @@ func (s *saver) loop(r *run) {
 		lastSent = time.Since(saving)
 		if whole {
 			cost := r.markCost() + lastSent
-			next.Reset(max(s.j.o.SaveEvery, share*cost) - min(time.Since(began), s.j.o.SaveEvery))
+			next.Reset(s.interval(cost) - min(time.Since(began), s.j.o.SaveEvery))
 		}
 	}
 }

@@ -90,9 +90,11 @@ if [ "$booted" ]; then
 else
 	install -d -o inkwell -g inkwell /var/lib/inkwell-collect /var/log/inkwell/web
 	echo kept >/var/log/inkwell/web/web_00000
+	rm /etc/inkwell/forward.conf # who only collects may remove it
 fi
 
 expect 'upgrade' dpkg -i /packages/new.deb
+if [ ! "$booted" ]; then refuse 'a configuration that was removed does not come back' ls /etc/inkwell/forward.conf; fi
 expect 'the new program runs' has 'inkwell version' '1.1.0'
 expect 'the changed configuration is kept' grep 'changed here' /etc/inkwell/collect.conf
 expect 'the names are kept' has 'update-alternatives --query scribed' 'Status: auto'
