@@ -91,7 +91,10 @@ func (w *file) finish() error {
 	)
 	switch w.codec {
 	case Gzip:
-		tail = appendGzipTail(nil, w.CRC, w.Raw)
+		if w.Bytes == 0 { // as when nothing of a damaged file can be read
+			tail = gzipHeader[:]
+		}
+		tail = appendGzipTail(slices.Clip(tail), w.CRC, w.Raw)
 	case Zstd:
 		if !w.seek {
 			return nil
