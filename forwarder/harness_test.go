@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"inkwell/internal/faultfs"
 	"inkwell/internal/stats"
 	"inkwell/internal/testkit"
@@ -21,10 +23,7 @@ import (
 )
 
 // TestMain leaves the tests on a disk: a file system in memory gives no inode number twice, as disks do.
-func TestMain(m *testing.M) {
-	testkit.AtOnce(8)
-	testkit.Main(m)
-}
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // waitMax bounds every wait of a test.
 const waitMax = 30 * time.Second
