@@ -66,7 +66,8 @@ type action struct {
 //     (copytruncate). What was unread before is read from the copy, if there is one. At another path, a generation that
 //     was finished is not read again; otherwise the system has given the inode to a new file.
 //  3. An arrival that has another identity, but the bytes that were read of a generation, is that generation if it is
-//     at the same path (restored, replaced by an editor or rsync, mounted from another device), or if no other is.
+//     at the same path (restored, replaced by an editor or rsync, mounted from another device), or if no other is. It
+//     may have been passed over as a copy before. Example: rsync made .app.log.tmp, and renamed that to app.log.
 //  4. Any other arrival is new. It is read if an input wants its name, or if it was missed in a recent rotation.
 func decide(v *view, arrivals []*arrival, now time.Time) []action {
 	arrivals = slices.Clone(arrivals)
@@ -246,8 +247,9 @@ const certain = 2 * printMax
 func (d *decision) moved(arrivals []*arrival) {
 	for _, a := range arrivals { // at their own paths first
 		for _, g := range a.holds {
-			if d.is[a] == nil && !d.held[g.trail] && !d.done[a] && a.isAt(g) && g.phase != ignored && d.replaces(a, g) {
+			if d.isFree(a) && !d.held[g.trail] && !d.done[a] && a.isAt(g) && g.phase != ignored && d.replaces(a, g) {
 				d.leave(g)
+				d.leave(d.is[a])
 				d.match(a, g)
 				d.do(action{verb: resume, arrival: a, gen: g})
 			}
@@ -260,7 +262,8 @@ func (d *decision) moved(arrivals []*arrival) {
 		}
 		var found *arrival
 		for _, a := range arrivals {
-			if d.is[a] != nil || d.done[a] || !a.has(g) || a.home != nil && g.offset < certain || !d.replaces(a, g) {
+			if d.is[a] != nil && (g.phase != active || !d.isFree(a)) || d.done[a] || !a.has(g) ||
+				a.home != nil && g.offset < certain || !d.replaces(a, g) {
 				continue
 			}
 			if found == nil || found.isBetter(a) {
@@ -268,8 +271,10 @@ func (d *decision) moved(arrivals []*arrival) {
 			}
 		}
 		if found != nil {
+			passed := d.is[found] != nil
+			d.leave(d.is[found])
 			d.match(found, g)
-			if d.wants(found, g) {
+			if passed || d.wants(found, g) {
 				d.do(action{verb: resume, arrival: found, gen: g})
 			} else {
 				d.do(action{verb: pass, arrival: found, trail: g.trail})
@@ -309,7 +314,12 @@ func (d *decision) replaces(a *arrival, g *generation) bool {
 	return true
 }
 
-// leave undoes the match of g so far, and skips the arrival that was matched.
+// isFree says whether a matches no generation yet, or one that was passed over as a copy.
+func (d *decision) isFree(a *arrival) bool {
+	return d.is[a] == nil || d.is[a].phase == ignored && !a.isPacked()
+}
+
+// leave undoes the match of g so far, and skips the arrival that was matched. g may be nil.
 func (d *decision) leave(g *generation) {
 	if b := d.at[g]; b != nil {
 		d.actions = slices.DeleteFunc(d.actions, func(x action) bool { return x.arrival == b })

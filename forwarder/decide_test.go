@@ -45,6 +45,13 @@ func (s *scene) know(n uint64, name string, offset int64) *generation {
 	return g
 }
 
+// passed adds a copy of the log that was passed over.
+func (s *scene) passed(n uint64) *generation {
+	g := s.know(n, "a.log.tmp", read)
+	g.phase = ignored
+	return g
+}
+
 // arrive adds a file that the look finds. a.log is wanted, other names are so with want.
 func (s *scene) arrive(n uint64, name string, size int64, holds ...*generation) *arrival {
 	a := &arrival{path: name, holds: holds}
@@ -183,6 +190,24 @@ func TestDecide(t *testing.T) {
 			s.log.stat.gone, s.log.stat.changed = true, noon
 			s.arrive(2, "a.log", read+80, s.log)
 		}, "resume a.log=1"},
+		{"rsync, whose new file was passed over before it got the name", func(s *scene) {
+			s.rotated()
+			s.log.stat.gone, s.log.stat.changed = true, noon
+			s.arrive(2, "a.log", read+80, s.log, s.passed(2))
+		}, "resume a.log=1"},
+		{"… and was rotated while down", func(s *scene) {
+			passed := s.passed(2)
+			s.restarted()
+			s.arrive(2, "a.log.1", read+80, s.log, passed)
+			s.arrive(3, "a.log", 5)
+		}, "resume a.log.1=1, follow a.log"},
+		{"a copy of a file that was read to its end and deleted", func(s *scene) {
+			passed := s.passed(2)
+			s.restarted()
+			s.log.phase = finished
+			s.arrive(2, "a.log.1", read+80, s.log, passed)
+			s.arrive(3, "a.log", 5)
+		}, "follow a.log"},
 		{"rsync twice between two looks", func(s *scene) {
 			s.rotated()
 			s.log.stat.gone, s.log.stat.changed = true, noon.Add(-2*time.Second)

@@ -1,9 +1,11 @@
 package forwarder
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -486,5 +488,44 @@ func TestReplacedFileHasOnePosition(t *testing.T) {
 	}
 	if err := p.close(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestCopyThatTakesThePlaceOfALog: rsync and others write a file beside the log, which is passed over as a copy, and give
+// it the name of the log. It is read on from where the log was read to, also if it is rotated before it is seen.
+func TestCopyThatTakesThePlaceOfALog(t *testing.T) {
+	t.Parallel()
+	for _, down := range []bool{false, true} {
+		t.Run(fmt.Sprintf("down=%v", down), func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, "a.log")
+			lines := numbered("a", 0, 500)
+			r.write("a.log", joined(lines))
+			if err := os.Mkdir(r.path("old"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			r.start()
+			r.wantLines(lines...)
+			r.copy("a.log", "a.log.tmp")
+			r.until("the copy is passed over", func() bool {
+				data, err := os.ReadFile(filepath.Join(r.state, "positions"))
+				return err == nil && bytes.Contains(data, []byte(" i "))
+			})
+			if down {
+				r.stop()
+			}
+			r.rename("a.log.tmp", "a.log")
+			for i, old := range []string{"old/a.log.1", "a.log.2"} {
+				more := numbered("more", 100*i, 100*i+100)
+				lines = append(lines, more...)
+				r.write("a.log", joined(more))
+				r.rename("a.log", old)
+			}
+			r.write("a.log", "last\n")
+			if down {
+				r.start()
+			}
+			r.wantLines(append(lines, "last\n")...)
+		})
 	}
 }
