@@ -1,7 +1,6 @@
 package forwarder
 
 import (
-	"slices"
 	"time"
 
 	"inkwell/forwarder/packed"
@@ -166,10 +165,7 @@ func (v *volume) resume(d *directory, g *generation, a *arrival) error {
 	}
 	g.past = nil
 	v.adopt(d, g, a)
-	if o := a.known; o != nil && o != g && o.phase == ignored { // it was passed over as a copy of g
-		d.known = slices.DeleteFunc(d.known, func(k *generation) bool { return k == o })
-		v.dropPosition(o)
-	}
+	v.forgetCopy(d, g, a)
 	// a new file may have the old number, and its stream would be saved in the place of this position
 	if v.enter(g, a); old.id != g.id {
 		v.cur.close()

@@ -242,6 +242,14 @@ func (v *volume) forgetFile(g *generation) {
 	v.dropPosition(g)
 }
 
+// forgetCopy forgets that a, which is g now, was passed over as a copy of g.
+func (v *volume) forgetCopy(d *directory, g *generation, a *arrival) {
+	if o := a.known; o != nil && o != g && o.phase == ignored {
+		d.known = slices.DeleteFunc(d.known, func(k *generation) bool { return k == o })
+		v.dropPosition(o)
+	}
+}
+
 // tellFailed logs what cannot be read any more, and what can be read again.
 func (v *volume) tellFailed(d *directory, before map[string]error) {
 	v.count.unreadable.Add(int64(len(d.failed) - len(before)))
