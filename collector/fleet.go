@@ -42,8 +42,8 @@ func openRoster(o *Options) (*roster, error) {
 		done: make(chan struct{})}
 	var senders []fleet.Sender
 	if _, err := m.file.Load(&senders); err != nil {
-		o.Logger.Warn("what was known of the senders cannot be read; they are known again when they report", "error",
-			err)
+		o.Logger.Warn("what was known of the senders cannot be read; they are known again when they report",
+			"error", err)
 	} else {
 		m.table.Restore(senders)
 	}

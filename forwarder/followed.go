@@ -39,8 +39,8 @@ func openFollowed(dir *faultfs.Dir, now time.Time, log *slog.Logger) *followed {
 	}
 	if err != nil {
 		if !errors.Is(err, fs.ErrNotExist) {
-			log.Warn("cannot read until when files were followed; files that were compressed since are not read", "err",
-				err)
+			log.Warn("cannot read until when files were followed; files that were compressed since are not read",
+				"err", err)
 		}
 		f.write(now)
 	}

@@ -127,8 +127,8 @@ func (w *watcher) warn(dir string, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if !w.warned {
-		w.log.Info("file system events are missing; files are still polled, only a little later", "dir", dir, "err",
-			err)
+		w.log.Info("file system events are missing; files are still polled, only a little later", "dir", dir,
+			"err", err)
 	}
 	w.warned = true
 }

@@ -106,8 +106,8 @@ func (a *app) runCollect(parent context.Context, s *configured) error {
 		return err
 	}
 	running.Store(d)
-	log.Info("recovered", "configuration", cmp.Or(s.file, "flags"), "state", state.dir, "after",
-		time.Since(began).Round(time.Millisecond))
+	log.Info("recovered", "configuration", cmp.Or(s.file, "flags"), "state", state.dir,
+		"after", time.Since(began).Round(time.Millisecond))
 	return a.run(ctx, job{log: log, stats: o.Stats, work: d.Run, read: func() reading {
 		s := d.Status()
 		note := fmt.Sprintf("%d connections, %d categories", s.Connections, s.Categories)

@@ -209,8 +209,8 @@ func (d *forwardDaemon) refuse(err error) {
 	d.wrong = "reload refused, " + err.Error()
 	d.mu.Unlock()
 	d.tell(err)
-	d.log.Error("reload refused, the former configuration stays in use", "configuration", d.command.file, "error",
-		err)
+	d.log.Error("reload refused, the former configuration stays in use", "configuration", d.command.file,
+		"error", err)
 }
 
 // reread reads the configuration again. A change that needs a restart of the process is an error.

@@ -54,8 +54,8 @@ func (n *Namer) Name(value func(name string) string) string {
 	rest := n.rest()
 	if !n.told {
 		n.told = true
-		n.log.Warn("too many categories: entries of further ones are put together", "limit", n.max, "in", rest, "first",
-			name)
+		n.log.Warn("too many categories: entries of further ones are put together", "limit", n.max, "in", rest,
+			"first", name)
 	}
 	return rest
 }

@@ -143,8 +143,8 @@ func (l *logger) link() {
 		}
 	}
 	if err != nil {
-		l.o.Logger.Error("cannot link the file; continuing without a link", "file", l.name, "link", l.o.Link, "error",
-			err)
+		l.o.Logger.Error("cannot link the file; continuing without a link", "file", l.name, "link", l.o.Link,
+			"error", err)
 	}
 }
 

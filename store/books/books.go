@@ -137,8 +137,8 @@ func Open(o Options) (*Books, error) {
 // damaged logs that damaged lines were skipped.
 func (b *Books) damaged(name string, damage faultfs.Damage) {
 	if damage.Lines > 0 {
-		b.o.Logger.Warn("damaged lines of the books are skipped; manifests may lack entries", "file",
-			filepath.Join(b.o.State.Path(), name), "lines", damage.Lines, "kept as", damage.Aside)
+		b.o.Logger.Warn("damaged lines of the books are skipped; manifests may lack entries",
+			"file", filepath.Join(b.o.State.Path(), name), "lines", damage.Lines, "kept as", damage.Aside)
 	}
 }
 

@@ -240,8 +240,8 @@ func (k *markers) recover(now time.Time) {
 		if d := &k.o.Destinations[i]; d.Done != nil {
 			walk(d.Root, func(dir *faultfs.Dir, _ []fs.DirEntry) {
 				if err := k.recoverIn(dir, now); err != nil {
-					k.log.Error("no done markers are made of what a manifest lists", "directory", dir.Path(), "error",
-						err)
+					k.log.Error("no done markers are made of what a manifest lists", "directory", dir.Path(),
+						"error", err)
 				}
 			})
 		}

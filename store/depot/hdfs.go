@@ -82,13 +82,8 @@ func (c *cluster) Put(ctx context.Context, name string, data *io.SectionReader) 
 	end := time.Now().Add(patience)
 	for pause := 100 * time.Millisecond; ; pause = min(2*pause, most) {
 		again, err := c.attempt(ctx, name, data)
-		if !again || ctx.Err() != nil || time.Now().After(end) {
+		if !again || ctx.Err() != nil || time.Now().After(end) || !wait(ctx, pause) {
 			return err
-		}
-		select {
-		case <-ctx.Done():
-			return err
-		case <-time.After(pause):
 		}
 	}
 }
@@ -202,14 +197,22 @@ func closeFile(ctx context.Context, w *hdfs.FileWriter) error {
 			return fmt.Errorf("no DataNode has told the NameNode within %v that it has the last block (did they die?): %w",
 				closeLimit, err)
 		}
-		select {
-		case <-ctx.Done():
+		if !wait(ctx, pause) {
 			return context.Cause(ctx)
-		case <-time.After(pause):
 		}
 		err = w.Close()
 	}
 	return err
+}
+
+// wait waits for d. It returns false as soon as ctx ends.
+func wait(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
 }
 
 // Open implements Depot.

@@ -169,8 +169,8 @@ func (n *Network) remember() {
 // save writes the file.
 func (m *memory) save(now remembered) {
 	if err := m.file.Save(now); err != nil {
-		m.file.Log.Warn("cannot save what is known of the next hop: after a restart it is found out again", "error",
-			err)
+		m.file.Log.Warn("cannot save what is known of the next hop: after a restart it is found out again",
+			"error", err)
 		return
 	}
 	m.now, m.saved = now, true

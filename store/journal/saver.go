@@ -20,8 +20,9 @@ import (
 // consists of the last report of each outlet.
 //
 // A checkpoint is made every saveEvery, or less often if it is expensive: its cost, mostly fsyncs, is kept to a tenth
-// of the time, as far as the longest interval permits. Until then the entries are safe in the journal. Entries that were sent over a network cannot be taken
-// back, so a checkpoint is made soon after that, without marking the files again.
+// of the time, as far as the longest interval permits. Until then the entries are safe in the journal. Entries that
+// were sent over a network cannot be taken back, so a checkpoint is made soon after that, without marking the files
+// again.
 type saver struct {
 	j      *Journal
 	health *stats.Health

@@ -155,8 +155,8 @@ func (f *Plain) link(name string) {
 	}
 	err := f.dir.Symlink(name, f.o.Symlink+"_current")
 	if err != nil && !f.noLink {
-		f.log.Warn("the link to the newest file cannot be made", "link",
-			filepath.Join(f.dir.Path(), f.o.Symlink+"_current"),
+		f.log.Warn("the link to the newest file cannot be made",
+			"link", filepath.Join(f.dir.Path(), f.o.Symlink+"_current"),
 			"file", name, "error", err)
 	}
 	f.noLink = err != nil

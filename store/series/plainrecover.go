@@ -146,8 +146,8 @@ func (f *Plain) adopt() error {
 	var st state
 	for _, e := range list {
 		if name := shown(e.Name()); f.own(name) {
-			f.log.Warn("a file that was begun by an earlier run gets its name", "file",
-				filepath.Join(f.dir.Path(), name))
+			f.log.Warn("a file that was begun by an earlier run gets its name",
+				"file", filepath.Join(f.dir.Path(), name))
 			st.Begun = append(st.Begun, name)
 		}
 	}
@@ -167,8 +167,8 @@ func (f *Plain) sweep(st state) error {
 			continue
 		}
 		if f.before(name, st.File) {
-			f.log.Warn("a file that was begun long ago, and of which nothing is known, is set aside", "file",
-				filepath.Join(f.dir.Path(), rotate.Orphan(name)))
+			f.log.Warn("a file that was begun long ago, and of which nothing is known, is set aside",
+				"file", filepath.Join(f.dir.Path(), rotate.Orphan(name)))
 			if err := f.dir.Rename(e.Name(), rotate.Orphan(name)); err != nil {
 				return fmt.Errorf("set aside %s: %w", filepath.Join(f.dir.Path(), e.Name()), err)
 			}

@@ -67,8 +67,8 @@ func (l *Log) recover() error {
 	killpoint.Reach("spool.recover.done")
 	l.setFilled(filled)
 	if bytes, entries := l.backlog(); bytes > 0 {
-		l.log.Info("spool holds a backlog", "directory", l.dir.Path(), "bytes", bytes, "entries", entries, "after",
-			time.Since(began).Round(time.Millisecond))
+		l.log.Info("spool holds a backlog", "directory", l.dir.Path(), "bytes", bytes, "entries", entries,
+			"after", time.Since(began).Round(time.Millisecond))
 	}
 	return nil
 }
@@ -188,8 +188,8 @@ func (l *Log) cutTail(scan *scanner, limit uint64) error {
 		if err != nil {
 			return err
 		}
-		l.log.Warn("end of the last segment is torn: it was never acknowledged, and is set aside", "directory",
-			l.dir.Path(),
+		l.log.Warn("end of the last segment is torn: it was never acknowledged, and is set aside",
+			"directory", l.dir.Path(),
 			"file", aside, "bytes", len(tail))
 		if err := l.dir.WriteFile(aside, tail); err != nil {
 			return err
