@@ -6,6 +6,7 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"syscall"
 	"testing"
 
 	"inkwell/test/harness"
@@ -41,6 +42,9 @@ func run(m *testing.M) int {
 	if err := os.Chmod(dir, 0o755); err != nil { // other users run it too
 		return fail(err)
 	}
+	if err := roomy(dir); err != nil {
+		return fail(err)
+	}
 	if ink, err = harness.Build(dir, raced || os.Getenv("INKWELL_TEST_RACE") == "1"); err != nil {
 		return fail(err)
 	}
@@ -53,6 +57,20 @@ func run(m *testing.M) int {
 		return fail(err)
 	}
 	return m.Run()
+}
+
+// roomy returns an error if the disk of dir is so full that no daemon on it is healthy, which is below a tenth by
+// `inkwell health`: tests that wait for good health would wait in vain.
+func roomy(dir string) error {
+	var st syscall.Statfs_t
+	if err := syscall.Statfs(dir, &st); err != nil {
+		return fmt.Errorf("statfs %s: %w", dir, err)
+	}
+	if used := st.Blocks - st.Bfree; 9*st.Bavail < used {
+		return fmt.Errorf("less than a tenth of the disk of %s is free, which is no good health for the daemons under test: make room, "+
+			"for example with `go clean -cache`, or set TMPDIR", dir)
+	}
+	return nil
 }
 
 // amount is the scaled part of a full amount.

@@ -116,7 +116,10 @@ func (d *Disks) look(one *disk, now time.Time) {
 			one.Error = err.Error()
 			return
 		}
-		one.Free, one.Total = int64(st.Bavail)*st.Bsize, int64(st.Blocks)*st.Bsize
+		// As df counts it: blocks that are free but reserved for root are neither used nor free, and no part of the
+		// size. On a file system that reserves many, the free share of all blocks would be far too small.
+		one.Free = int64(st.Bavail) * st.Bsize
+		one.Total = one.Free + int64(st.Blocks-st.Bfree)*st.Bsize
 	}()
 	timer := time.NewTimer(diskWait)
 	defer timer.Stop()

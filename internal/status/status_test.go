@@ -1,9 +1,12 @@
 package status
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"math"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -191,5 +194,27 @@ func TestDisksOfWhatIsMadeLater(t *testing.T) {
 	}
 	if list[1].Error == "" {
 		t.Errorf("%+v", list[1])
+	}
+}
+
+// TestDisksAsDf compares with what df says of the same file system, of which others change a little meanwhile.
+func TestDisksAsDf(t *testing.T) {
+	var d Disks
+	dir := t.TempDir()
+	d.Watch(dir, "files")
+	out, err := exec.Command("df", "-B1", "--output=used,avail", dir).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var used, free int64
+	if _, err := fmt.Sscanf(string(out[bytes.IndexByte(out, '\n')+1:]), "%d %d", &used, &free); err != nil {
+		t.Fatalf("%v in %s", err, out)
+	}
+	got := d.List()[0]
+	if size := float64(used + free); math.Abs(float64(got.Total)-size) > 0.05*size {
+		t.Errorf("%+v, but df says that %d are used and %d free", got, used, free)
+	}
+	if share := float64(free) / float64(used+free); math.Abs(got.Fraction()-share) > 0.05 {
+		t.Errorf("%v of the disk are free, but %v by df", got.Fraction(), share)
 	}
 }
