@@ -69,6 +69,7 @@ func startHTTPD(t *testing.T, root, customLog string) *httpd {
 		conn, err := net.Dial("tcp", h.addr)
 		if err == nil {
 			_ = conn.Close()
+			_, err = os.Stat(h.truthLog()) // logs are opened after the port
 		}
 		return err == nil
 	})
@@ -86,8 +87,10 @@ func (h *httpd) errors() []byte {
 // truth is what the server says it was asked.
 func (h *httpd) truth(t *testing.T) [][]byte {
 	t.Helper()
-	return linesOf(t, filepath.Join(h.root, "truth.log"))
+	return linesOf(t, h.truthLog())
 }
+
+func (h *httpd) truthLog() string { return filepath.Join(h.root, "truth.log") }
 
 func linesOf(t *testing.T, path string) (lines [][]byte) {
 	t.Helper()
@@ -130,16 +133,18 @@ func sameLines(t *testing.T, got, want [][]byte) {
 		count[string(line)]--
 	}
 	missing, twice := 0, 0
-	example := ""
+	var lacks, extra string // examples
 	for line, n := range count {
-		if n != 0 {
-			example = line
+		switch {
+		case n > 0:
+			missing, lacks = missing+n, line
+		case n < 0:
+			twice, extra = twice-n, line
 		}
-		missing += max(n, 0)
-		twice += max(-n, 0)
 	}
 	if missing > 0 || twice > 0 {
-		t.Errorf("%d lines, want %d: %d are missing, %d are there that should not be, as %q", len(got), len(want), missing, twice, example)
+		t.Errorf("%d lines, want %d: %d are missing, as %q; %d are there that should not be, as %q",
+			len(got), len(want), missing, lacks, twice, extra)
 	}
 }
 
@@ -248,6 +253,7 @@ func TestApachePipesItsLog(t *testing.T) {
 		switch i {
 		case 0: // httpd ends its logger and starts another, on the same spool
 			h.drained(t)
+			c.Received(t, asked) // the pipe is there: before that a signal would end it
 			h.graceful(t)
 		case 1: // the collector is away for a while: the spool takes what comes
 			c.Stop(t)
@@ -279,14 +285,19 @@ func TestApacheRestartsGracefullyWhileTheCollectorIsAway(t *testing.T) {
 			t.Errorf("%d of %d requests were answered: %v", got, n, err)
 		}
 	}
-	for before := range 3 {
-		drive(200)
+	started := func(before int) {
+		t.Helper()
 		harness.Until(t, "the pipe is there: before that a signal would end it", func() bool {
 			return bytes.Contains(h.errors(), []byte("trouble")) && bytes.Count(h.errors(), []byte("took over the spool")) == before
 		})
+	}
+	for before := range 3 {
+		drive(200)
+		started(before)
 		h.graceful(t)
 		drive(100)
 	}
+	started(3)
 	var load sync.WaitGroup
 	load.Go(func() { drive(amount(20_000)) })
 	before := len(h.truth(t))
