@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"inkwell/test/harness"
 )
 
@@ -25,6 +27,14 @@ func unblock(t *testing.T, dir string) {
 	t.Helper()
 	if err := os.Remove(dir); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// exchange swaps two names in one step. Between two renames a server could make the directory that is missing.
+func exchange(t *testing.T, one, other string) {
+	t.Helper()
+	if err := unix.Renameat2(unix.AT_FDCWD, one, unix.AT_FDCWD, other, unix.RENAME_EXCHANGE); err != nil {
+		t.Fatalf("exchange %s and %s: %v", one, other, err)
 	}
 }
 
@@ -318,18 +328,13 @@ file_path={DIR}/second
 	send()
 	holds(t, first, "cat", n)
 	empty()
-	if err := os.Rename(first, away); err != nil {
-		t.Fatal(err)
-	}
-	harness.WriteFile(t, first, "no directory")
+	harness.WriteFile(t, away, "no directory")
+	exchange(t, first, away)
 	send()
 	harness.Until(t, "the secondary takes it", func() bool { return len(harness.Contents(t, second, "cat")) > 0 })
 	send()
 	empty()
-	unblock(t, first)
-	if err := os.Rename(away, first); err != nil {
-		t.Fatal(err)
-	}
+	exchange(t, first, away)
 	harness.Until(t, "the primary is used again", func() bool {
 		send()
 		holds := harness.Audit(t, first, "cat").Of("src").Lines
