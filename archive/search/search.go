@@ -1,6 +1,6 @@
 // Package search finds the lines that match a pattern, as grep does, literals first.
 //
-//	pattern ─► RE2 syntax tree ─► a literal that every match contains ─► bytes.Index in the text ─► its line ─► RE2
+//	pattern ─► RE2 syntax tree ─► literals of which every match contains one ─► bytes.Index in the text ─► its line ─► RE2
 //
 // If every alternative has such a literal, most of the text is skipped at the speed of memory. Otherwise each line is
 // given to RE2, whose time is proportional to the text for every pattern.
@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"regexp"
 	"regexp/syntax"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -59,22 +60,27 @@ func Compile(patterns []string, o Options) (*Pattern, error) {
 	if p.re, err = regexp.Compile(whole); err != nil {
 		return nil, fmt.Errorf("pattern %q: %w", whole, err)
 	}
-	for _, text := range texts {
+	trees := make([]*syntax.Regexp, len(texts))
+	for i, text := range texts {
 		if o.IgnoreCase {
 			text = "(?i)" + text
 		}
-		tree, err := syntax.Parse(text, syntax.Perl)
-		if err != nil {
+		if trees[i], err = syntax.Parse(text, syntax.Perl); err != nil {
 			return nil, err
 		}
-		literal, exact := required(tree.Simplify(), o.IgnoreCase)
-		p.exact = p.exact && exact
-		if len(literal) == 0 || strings.Contains(literal, "\n") { // a line has none
-			p.all = p.all || exact && literal == ""
+		p.fold = p.fold || folds(trees[i])
+	}
+	for _, tree := range trees {
+		literals, exact := required(tree.Simplify(), p.fold)
+		p.exact = p.exact && exact && p.fold == o.IgnoreCase
+		if weakest(literals) == 0 || strings.Contains(strings.Join(literals, ""), "\n") { // a line has none
+			p.all = p.all || exact && slices.Contains(literals, "")
 			p.literals, p.exact = nil, false
 			break
 		}
-		p.literals = append(p.literals, []byte(literal))
+		for _, literal := range literals {
+			p.literals = append(p.literals, []byte(literal))
+		}
 	}
 	if len(p.literals) > maxLiterals {
 		p.literals, p.exact = nil, false
@@ -85,45 +91,68 @@ func Compile(patterns []string, o Options) (*Pattern, error) {
 // maxLiterals is up to how many literals searching for each of them is faster than RE2.
 const maxLiterals = 8
 
-// required is the longest text that every match of a tree contains; exact says that whatever contains it matches. With
-// fold the text is in lower case, and has only letters whose case variants are in ASCII.
-func required(re *syntax.Regexp, fold bool) (literal string, exact bool) {
+// folds says whether a part of a tree ignores case, as in "(?i)get /".
+func folds(re *syntax.Regexp) bool {
+	return re.Op == syntax.OpLiteral && re.Flags&syntax.FoldCase != 0 || slices.ContainsFunc(re.Sub, folds)
+}
+
+// required are texts of which every match of a tree contains one, as "error" and "timeout" for "error .*|timeout";
+// exact says that whatever contains one matches. With fold the texts are in lower case, and have only letters whose case
+// variants are in ASCII.
+func required(re *syntax.Regexp, fold bool) (literals []string, exact bool) {
 	switch re.Op {
 	case syntax.OpEmptyMatch:
-		return "", true
+		return []string{""}, true
 	case syntax.OpLiteral:
 		text := string(re.Rune)
 		if strings.ContainsRune(text, utf8.RuneError) {
-			return "", false
-		}
-		if !fold && re.Flags&syntax.FoldCase == 0 {
-			return text, true
+			return nil, false
 		}
 		if !fold {
-			return "", false
+			return []string{text}, true
 		}
 		other := func(r rune) bool { return r >= utf8.RuneSelf || r == 'k' || r == 's' }
 		part := longest(strings.FieldsFunc(strings.ToLower(text), other))
-		return part, len(part) == len(text)
+		return []string{part}, len(part) == len(text)
 	case syntax.OpCapture:
 		return required(re.Sub[0], fold)
 	case syntax.OpPlus:
-		literal, _ := required(re.Sub[0], fold)
-		return literal, false
+		literals, _ := required(re.Sub[0], fold)
+		return literals, false
 	case syntax.OpRepeat:
 		if re.Min > 0 {
-			literal, _ := required(re.Sub[0], fold)
-			return literal, false
+			literals, _ := required(re.Sub[0], fold)
+			return literals, false
 		}
 	case syntax.OpConcat:
-		var all []string
 		for _, sub := range re.Sub {
-			part, _ := required(sub, fold)
-			all = append(all, part)
+			if all, _ := required(sub, fold); weakest(all) > weakest(literals) {
+				literals = all
+			}
 		}
-		return longest(all), false
+	case syntax.OpAlternate:
+		exact = true
+		for _, sub := range re.Sub {
+			all, whole := required(sub, fold)
+			if weakest(all) == 0 {
+				return nil, false
+			}
+			literals, exact = append(literals, all...), exact && whole
+		}
+		if len(literals) <= maxLiterals {
+			return literals, exact
+		}
+		return nil, false
 	}
-	return "", false
+	return literals, false
+}
+
+// weakest is the length of the shortest literal; 0 = there is none, or an empty one.
+func weakest(literals []string) int {
+	if len(literals) == 0 {
+		return 0
+	}
+	return len(slices.MinFunc(literals, func(a, b string) int { return len(a) - len(b) }))
 }
 
 func longest(all []string) (text string) {

@@ -13,7 +13,7 @@ var texts = []string{"", "\n", "abc", "abc\n", "abc\nABC\nxabcx\n\nno\nab\nc\n",
 	"\xff\xfe\nabc\xff\n\x00abc\x00\n"}
 
 var patterns = []string{"", "abc", "b", "a.c", "^abc$", "^$", "a|b", "item/[0-9]+ 500", "(GET|POST) /item", "x*", "abc|xyz", "(?i)get", "straße", "k", "s", "500$", `\bab\b`, "[^a]", "a{2,3}", "(abc)+",
-	"abc\nno"}
+	"abc\nno", "abc|no", "(?i)abc|no", "(?i:ABC)x|c", "a(bc|)|no", "(?:GET|POST) /item/[12]|^ab$", "a|b|c|d|e|f|g|h|i", "x+(bc|no)?|strasse", "(?i)k|straße", "(GET|[a-z]) /"}
 
 // want is what each line alone gives.
 func want(t *testing.T, pattern string, o Options, text string) (list []string) {
@@ -95,7 +95,8 @@ func FuzzPattern(f *testing.F) {
 
 func BenchmarkCount(b *testing.B) {
 	text := bytes.Repeat([]byte("10.1.2.3 - - [29/Nov/2026:14:00:00 +0000] \"GET /shop/item/4711?ref=42 HTTP/1.1\" 200 5120 \"-\" \"Mozilla/5.0\"\n"), 10000)
-	for _, pattern := range []string{"needle", "item/9[0-9]+ HTTP", "[0-9]+ needle", "^[0-9.]+ .* 5[0-9][0-9] "} {
+	for _, pattern := range []string{"needle", "item/9[0-9]+ HTTP", "[0-9]+ needle", "^[0-9.]+ .* 5[0-9][0-9] ",
+		"needle|haystack [0-9]", "(?i)needle", "[0-9]{5}/[a-z]+ "} {
 		b.Run(pattern, func(b *testing.B) {
 			p, err := Compile([]string{pattern}, Options{})
 			if err != nil {
