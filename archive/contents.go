@@ -157,6 +157,15 @@ func (c *Contents) Of(f File) Facts {
 // moment ago.
 func (c *Contents) Pending(f File) bool { return f.Open && c.asks && !c.Of(f).Known }
 
+// Writes says whether a collector has the file open, as far as its books tell.
+func (c *Contents) Writes(f File) bool {
+	open, asHeld := c.held[f.Name()]
+	if listed, asListed := c.listed[f.Name()]; asListed {
+		asHeld, _ = books.Believe(&listed, open, f.Open)
+	}
+	return asHeld
+}
+
 // Asked says whether the books of a collector could be read.
 func (c *Contents) Asked() bool { return c.asks }
 

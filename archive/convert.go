@@ -38,10 +38,13 @@ func (q *Query) Convert(ctx context.Context, s *Series, f File, o Conversion) (r
 	if f.in != nil && !facts.Known {
 		return 0, "", fmt.Errorf("convert %s: %w: its manifest is not there yet", f.Path, errNotWhole)
 	}
+	if s.alone && f.Codec == rotate.None && c.Writes(f) {
+		return 0, "", fmt.Errorf("convert %s: %w: its collector is still writing it", f.Path, errNotWhole)
+	}
 	name := f.Name() + ".parquet"
 	places := partitionsFor(f, facts)
 	for _, partition := range places {
-		path = filepath.Join(o.Out, s.Name(), partition, name)
+		path = filepath.Join(o.Out, s.category(), partition, name)
 		if _, err := os.Lstat(path); err == nil {
 			q.Progress(f.Size)
 			return -1, path, nil
@@ -49,7 +52,7 @@ func (q *Query) Convert(ctx context.Context, s *Series, f File, o Conversion) (r
 			return 0, path, err
 		}
 	}
-	target := filepath.Join(o.Out, s.Name(), places[0])
+	target := filepath.Join(o.Out, s.category(), places[0])
 	path = filepath.Join(target, name)
 	dir, err := faultfs.OpenBeneath(o.Out, target, nil)
 	if err != nil {
@@ -125,7 +128,7 @@ func (q *Query) convert(ctx context.Context, f File, o Conversion, out io.Writer
 	case err != nil:
 	case lost != nil:
 		err = fmt.Errorf("%w: %w", errNotWhole, lost)
-	case facts.Known && f.Codec != rotate.None && v.raw != facts.Raw:
+	case facts.Known && (v.raw < facts.Raw || f.Codec != rotate.None && v.raw > facts.Raw):
 		err = fmt.Errorf("%w: it holds %d bytes, its manifest says %d", errNotWhole, v.raw, facts.Raw)
 	}
 	return w.Rows, err

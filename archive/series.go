@@ -146,12 +146,27 @@ func (s *Series) refreshAlone() error {
 	return nil
 }
 
+// Written says whether file k may still be written: it is open, or it is the newest one and plain, as plain files have
+// their final names from the beginning. A file that somebody named, and what is in a depot, is finished.
+func (s *Series) Written(k int) bool {
+	f := &s.Files[k]
+	return f.Open || f.Codec == rotate.None && k == len(s.Files)-1 && !s.alone && f.in == nil
+}
+
 // Name is the name of the series for users: that of its directory, followed by its base if that is a different one.
 func (s *Series) Name() string {
 	if name := filepath.Base(s.Dir); name != s.Base {
 		return name + "/" + s.Base
 	}
 	return s.Base
+}
+
+// category is the name of the category to which the files belong, also if somebody named one of them.
+func (s *Series) category() string {
+	if base, ok := rotate.BaseOf(s.Base); ok && s.alone && s.in == nil {
+		return (&Series{Dir: s.Dir, Base: base}).Name()
+	}
+	return s.Name()
 }
 
 // Tree lists the series in a directory and in the directories below it that are not hidden.

@@ -15,7 +15,6 @@ import (
 
 	"inkwell/archive"
 	"inkwell/archive/format"
-	"inkwell/rotate"
 )
 
 // convertHelp is the help of convert.
@@ -28,7 +27,8 @@ read like directories (see inkwell cat).
 
 A Parquet file has its name when it is complete and holds everything that the manifest lists. When
 convert is run again it makes the missing ones: no entry is there twice, whatever was killed.
-Damaged files are reported and skipped.
+Damaged files are reported and skipped. Of plain files, which grow under their final names, the
+newest of a category is left until there is a newer one; a file that you name is converted.
 
 With --follow it continues with files as they are finished, waits for directories that do not
 exist yet, and repeats what failed, after a minute at first and an hour at most. Looking for files
@@ -149,11 +149,12 @@ func (w *converting) round(ctx context.Context, list []archive.Series, due func(
 	outcomes := make(chan outcome)
 	var files []func()
 	for i := range list {
-		for _, f := range list[i].Files {
-			if f.Open {
+		for k, f := range list[i].Files {
+			written := list[i].Written(k)
+			if written {
 				sum.open++
 			}
-			if f.Open || f.Codec == rotate.None || !due(f) {
+			if written || !due(f) {
 				w.r.Progress(f.Size)
 				continue
 			}
