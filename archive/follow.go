@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"time"
 
 	"inkwell/rotate"
@@ -25,13 +26,11 @@ type Follower struct {
 	at      Position
 	printed int64  // bytes of its content that were passed on
 	held    int64  // end of the content that the books do not know yet; 0 = they know all of it
-	edge    []byte // the bytes of the file before at, to detect that it was rewritten
+	edge    []byte // the bytes of the file before at, as they were read, to detect that it was rewritten
 	listed  time.Time
 	changed time.Time // modification time of the directory when it was listed
 	size    int64     // of the current file at the last look
 }
-
-const edgeBytes = 64
 
 // Begin starts after the last lines, which it returns. If lines is negative, it starts at the beginning.
 func (f *Follower) Begin(ctx context.Context, lines int) (chunks []*Chunk, err error) {
@@ -132,7 +131,7 @@ func (f *Follower) read(ctx context.Context, file File, use func(*Chunk) error) 
 		return nil
 	}
 	if !f.goesOn(opened, size) { // the collector was killed and goes on from an earlier place, with the same bytes in other blocks
-		f.at = Position{}
+		f.at, f.edge = Position{}, nil
 	}
 	p := &plan{file: file}
 	if f.Query.narrow() || f.Query.Held {
@@ -143,29 +142,47 @@ func (f *Follower) read(ctx context.Context, file File, use func(*Chunk) error) 
 			return nil
 		}
 	}
+	var damages []*Damage // since the last chunk; what was read of two versions of the file looks like damage
 	r, err := Open(ctx, file, Options{
-		Blocks: p.blocks, Want: p.want(f.Query), Apart: f.Query.Apart, From: f.at, Lost: f.Query.Lost,
+		Blocks: p.blocks, Want: p.want(f.Query), Apart: f.Query.Apart, From: f.at,
+		Lost: func(d *Damage) { damages = append(damages, d) },
 	})
 	if err != nil {
 		return err
 	}
-	err = f.chunks(r, p, use)
-	n := min(f.at.Offset, edgeBytes)
-	f.edge, f.size = make([]byte, n), size
-	if _, rerr := opened.ReadAt(f.edge, f.at.Offset-n); rerr != nil {
-		f.edge = nil
+	next := func() (*Chunk, error) {
+		c, err := r.Next()
+		if !f.goesOn(opened, size) {
+			return nil, errRewritten
+		}
+		for _, d := range damages {
+			f.Query.Lost(d)
+		}
+		damages = nil
+		return c, err
+	}
+	f.size = size
+	if err = f.chunks(r, next, p, use); errors.Is(err, errRewritten) {
+		f.at, f.edge, f.size, err = Position{}, nil, -1, nil // the next look reads it again
+	}
+	// What was read may be less than an edge, or unknown.
+	wide := make([]byte, min(f.at.Offset, edgeBytes))
+	if _, rerr := opened.ReadAt(wide, f.at.Offset-int64(len(wide))); rerr == nil && bytes.HasSuffix(wide, f.edge) {
+		f.edge = wide
 	}
 	return errors.Join(err, r.Close())
 }
 
+// errRewritten is that a file was truncated and written again while it was read: what was read last may be of neither.
+var errRewritten = errors.New("the file was written again")
+
 // chunks reads up to the end, or with Query.Held only up to what the collector's books know.
-func (f *Follower) chunks(r *Reader, p *plan, use func(*Chunk) error) error {
+func (f *Follower) chunks(r *Reader, next func() (*Chunk, error), p *plan, use func(*Chunk) error) error {
 	f.held = 0
 	for {
-		f.at = r.Position()
-		c, err := r.Next()
+		c, err := next()
 		if err == io.EOF {
-			f.at = r.Position()
+			f.pass(r)
 			return nil
 		}
 		if err != nil {
@@ -175,6 +192,7 @@ func (f *Follower) chunks(r *Reader, p *plan, use func(*Chunk) error) error {
 			f.held = end
 			return nil
 		}
+		f.pass(r)
 		if c.Raw >= 0 && c.Raw < f.printed { // it was passed on before the file was truncated
 			drop := min(f.printed-c.Raw, int64(len(c.Data)))
 			c.Data, c.Raw = c.Data[drop:], c.Raw+drop
@@ -193,6 +211,9 @@ func (f *Follower) chunks(r *Reader, p *plan, use func(*Chunk) error) error {
 		}
 	}
 }
+
+// pass moves to the end of what r has read.
+func (f *Follower) pass(r *Reader) { f.at, f.edge = r.Position(), slices.Clone(r.Edge()) }
 
 // goesOn says whether what was read of a file still stands before f.at.
 func (f *Follower) goesOn(file source, size int64) bool {

@@ -52,6 +52,7 @@ type Reader struct {
 	stop   context.CancelFunc // of the splitter
 	queue  chan *unit
 	at     Position // the end of what Next has returned
+	edge   edge     // the bytes before the end of the last whole blocks
 	member int64    // the beginning of the current gzip member
 	begun  Position // where reading of the member began
 	sum    uint32   // CRC-32 of what was read of the member
@@ -167,6 +168,23 @@ func (r *Reader) halt() {
 // Position is the end of the last chunk.
 func (r *Reader) Position() Position { return r.at }
 
+// edge is the bytes of a file before an offset, as they were read. They show later whether the file was written again.
+type edge struct {
+	offset int64
+	bytes  []byte // at most edgeBytes
+}
+
+const edgeBytes = 64
+
+// Edge returns the bytes of the file before Position, as they were read; nil = unknown, for example behind what was
+// skipped. They are valid until the next call of Next.
+func (r *Reader) Edge() []byte {
+	if r.edge.offset != r.at.Offset {
+		return nil
+	}
+	return r.edge.bytes
+}
+
 // File returns the file that is read, under its current name.
 func (r *Reader) File() *File { return r.file }
 
@@ -254,6 +272,7 @@ func (r *Reader) goesOn(u *unit) bool {
 // accept returns the whole blocks of a unit as a chunk.
 func (r *Reader) accept(u *unit) *Chunk {
 	r.at.Offset = u.off + int64(u.whole)
+	r.edge = edge{r.at.Offset, append(r.edge.bytes[:0], u.data[max(0, u.whole-edgeBytes):u.whole]...)}
 	if r.at.Raw = u.raw; u.raw >= 0 {
 		r.at.Raw += int64(len(u.out))
 	}

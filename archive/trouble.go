@@ -168,7 +168,7 @@ func blocksIn(data []byte) (at, tried, good int) {
 
 // frames decodes the frames of a zstd unit one by one, up to the first damaged one, which is skipped.
 func (r *Reader) frames(u *unit) *Chunk {
-	good := &unit{off: u.off, raw: u.raw}
+	good := &unit{off: u.off, raw: u.raw, data: u.data}
 	at := 0
 	for at < len(u.data) {
 		n, _, err := rotate.Frame(bytes.NewReader(u.data), int64(at))

@@ -15,35 +15,40 @@ const (
 	patience = time.Second
 )
 
-// feed adds s to the pending entries, or makes the outlet read the journal itself if there are too many. The reader
-// calls it with run.reading held. If full is true, the reader should call makeRoom before the next feed.
-func (t *Outlet) feed(s stretch) (full bool) {
-	fresh := s.start() < t.run.counted
+// feed adds the entries of h for t to the pending entries, or makes the outlet read the journal itself if there are too
+// many. The reader calls it with run.reading held. If full is true, the reader should call makeRoom before the next
+// feed.
+func (t *Outlet) feed(h *helping) (full bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	s.skipTo(t.taken)
-	if s.run.Count == 0 {
+	first, added := t.pending == nil, int64(0)
+	crowded := !first && t.pending.batch.Size() >= maxPending
+	for s := range h.of(t) {
+		fresh := s.start() < t.run.counted
+		if s.skipTo(t.taken); s.run.Count == 0 {
+			continue
+		}
+		if fresh {
+			t.waiting.Add(s.run.Bytes)
+		}
+		t.undone = min(t.undone, s.start())
+		if crowded {
+			t.fed = false // from now on the outlet reads the journal itself
+		}
+		if !t.fed {
+			continue
+		}
+		if t.pending == nil {
+			t.pending = t.run.j.newLoad()
+		}
+		t.pending.reserve(s, t.run.budget.share())
+		t.pending.add(s)
+		t.taken = s.end()
+		added += int64(s.run.Size())
+	}
+	if added == 0 {
 		return false
 	}
-	if fresh {
-		t.waiting.Add(s.run.Bytes)
-	}
-	t.undone = min(t.undone, s.start())
-	if !t.fed {
-		return false
-	}
-	if t.pending != nil && t.pending.batch.Size() >= maxPending {
-		t.fed = false // from now on the outlet reads the journal itself
-		return false
-	}
-	first := t.pending == nil
-	if first {
-		t.pending = t.run.j.newLoad()
-	}
-	t.pending.reserve(&s, t.run.budget.share())
-	t.pending.add(&s)
-	t.taken = s.end()
-	added := int64(s.run.Size())
 	t.pending.charged += added
 	t.run.budget.charge(t, added, first)
 	switch {

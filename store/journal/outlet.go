@@ -67,6 +67,7 @@ type Outlet struct {
 	waiting atomic.Int64
 	state   atomic.Int32 // an outletState; changed while mu is held
 
+	parts    partList    // what the reader feeds next; only the reader uses it
 	unsealed atomic.Bool // the run ended before the files were finished and marked
 
 	mu      sync.Mutex

@@ -21,7 +21,8 @@ type reader struct {
 	batch   proto.Batch
 	runs    []proto.Run
 	targets map[string]*Target // of the categories seen so far
-	full    []*Outlet          // outlets that need room before they are fed again
+	helping helping
+	full    []*Outlet // outlets that need room before they are fed again
 }
 
 // read feeds the outlets until Stop was called and the journal is read to its end.
@@ -98,34 +99,28 @@ func (d *reader) feed(rec spool.Record) {
 	r.j.streams.Drained(&d.batch)
 	d.runs = d.batch.AppendShortRuns(d.runs[:0]) // empty after an error
 	for s := range stretches(rec, &d.batch, d.runs) {
-		t := d.targets[string(s.run.Category)]
-		if t == nil {
-			t = r.routes.Route(s.run.Category)
-			d.targets[string(s.run.Category)] = t
+		if d.helping.bytes+s.run.Size() > helpingBytes {
+			d.distribute()
 		}
-		d.distribute(s, t)
-		for _, o := range d.full {
-			o.makeRoom(r.ctx)
-		}
-		d.full = d.full[:0]
-		if r.budget.used.Load() > r.budget.limit() {
-			r.budget.makeRoom(r.ctx)
-		}
+		d.gather(s)
 	}
+	d.distribute()
 	r.advance(rec.End)
 }
 
-// distribute feeds a stretch to the outlets of its category.
-func (d *reader) distribute(s stretch, t *Target) {
+// gather adds a stretch to the helping, for each outlet of its category.
+func (d *reader) gather(s stretch) {
 	r := d.r
-	r.reading.Lock()
-	defer r.reading.Unlock()
-	r.position = max(r.position, s.end())
+	t := d.targets[string(s.run.Category)]
+	if t == nil {
+		t = r.routes.Route(s.run.Category)
+		d.targets[string(s.run.Category)] = t
+	}
+	d.helping.bytes += s.run.Size()
+	d.helping.end = s.end()
 	for _, o := range t.Outlets {
 		for part := range r.due(s, o.key, t) {
-			if o.feed(part) {
-				d.full = append(d.full, o)
-			}
+			d.helping.add(o, part)
 		}
 	}
 	if len(t.Outlets) > 0 {
@@ -133,6 +128,27 @@ func (d *reader) distribute(s stretch, t *Target) {
 	}
 	for part := range r.lost(s, t) {
 		r.countUndeliverable(&part)
+	}
+}
+
+// distribute feeds the helping to its outlets, and waits if one of them or the budget is full.
+func (d *reader) distribute() {
+	r := d.r
+	r.reading.Lock()
+	r.position = max(r.position, d.helping.end)
+	for _, o := range d.helping.outlets {
+		if o.feed(&d.helping) {
+			d.full = append(d.full, o)
+		}
+	}
+	r.reading.Unlock()
+	d.helping.clear()
+	for _, o := range d.full {
+		o.makeRoom(r.ctx)
+	}
+	d.full = d.full[:0]
+	if r.budget.used.Load() > r.budget.limit() {
+		r.budget.makeRoom(r.ctx)
 	}
 }
 
