@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -154,6 +155,52 @@ func TestCopytruncateTwiceWithRestarts(t *testing.T) {
 	}
 	r.start()
 	r.wantLines(want...)
+}
+
+// TestCopytruncateTwiceAtOnce: logs that were at rest are truncated twice before the forwarder looks again. The generation
+// between is read, also if it is a scan of the directory that first finds them truncated.
+func TestCopytruncateTwiceAtOnce(t *testing.T) {
+	t.Parallel()
+	const logs = 20
+	r := newRig(t, "*.log")
+	r.timing.window, r.timing.poll, r.timing.pollMax = 200*time.Millisecond, time.Second, time.Second
+	var want []string
+	write := func(name, prefix string) {
+		lines := numbered(name+" "+prefix, 0, 40)
+		want = append(want, lines...)
+		r.write(name, joined(lines))
+	}
+	var names []string
+	for i := range logs {
+		names = append(names, fmt.Sprintf("app%d.log", i))
+		write(names[i], "first")
+	}
+	r.start()
+	r.until("these lines", func() bool { return r.store.count("c") >= len(want) })
+	time.Sleep(2 * r.timing.window) // at rest
+	for _, name := range names {
+		for k := range 2 {
+			if k > 0 {
+				r.rename(name+".1", name+".2")
+			}
+			r.copy(name, name+".1")
+			r.truncate(name)
+			write(name, fmt.Sprint("after ", k))
+		}
+	}
+	r.until("all lines", func() bool { return r.store.count("c") >= len(want) })
+	r.settle()
+	got := r.store.get("c")
+	byLog := func(a, b string) int {
+		nameA, _, _ := strings.Cut(a, " ")
+		nameB, _, _ := strings.Cut(b, " ")
+		return strings.Compare(nameA, nameB)
+	}
+	slices.SortStableFunc(got, byLog) // each log in its order
+	slices.SortStableFunc(want, byLog)
+	if !slices.Equal(got, want) {
+		t.Errorf("%d lines, want %d, each log in its order", len(got), len(want))
+	}
 }
 
 // TestDanglingLinkIsToldOnce: what a link points to is gone (loki 377: an error every ten seconds).

@@ -157,15 +157,21 @@ func (v *volume) settleRetired(g *generation, quiet time.Duration) {
 }
 
 // suspect marks a file as rewritten whose size is below the position, or whose bytes before the position have changed.
-// The next scan of the directory decides what happened. Like a rotation, this may have left a copy of the old content.
+// The next scan of the directory decides what happened.
 func (v *volume) suspect(g *generation) {
 	if g.content != nil {
 		v.readFailed(g, errChanged)
 		return
 	}
+	g.wasRewritten()
+	v.askDirectory(g)
+}
+
+// wasRewritten notes that the bytes before the position are not those that were read. As after a rotation, other files
+// of the trail may be missed generations.
+func (g *generation) wasRewritten() {
 	g.rewritten = true
 	g.trail.changed = time.Now()
-	v.askDirectory(g)
 }
 
 var errChanged = errors.New("the compressed file has other content than before")

@@ -151,7 +151,7 @@ func (v *volume) examineAll(d *directory, list []*arrival) bool {
 		}
 		for _, o := range like {
 			if o != g && o.fd >= 0 && !o.rewritten && !o.isWhole() {
-				o.rewritten = true
+				o.wasRewritten()
 				return false
 			}
 		}
