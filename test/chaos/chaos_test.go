@@ -63,6 +63,7 @@ func number(t *testing.T, name string, otherwise float64) float64 {
 }
 
 func TestChaos(t *testing.T) {
+	harness.ReadSources(t)
 	long := time.Duration(number(t, "INKWELL_CHAOS_MINUTES", usual.Minutes()) * float64(time.Minute))
 	seed := uint64(number(t, "INKWELL_TEST_SEED", float64(time.Now().UnixNano()>>20)))
 	dir, err := os.MkdirTemp("", "inkwell-chaos-")

@@ -15,6 +15,7 @@ package harness
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -52,6 +53,23 @@ func Build(dir string, race bool, tags ...string) (Inkwell, error) {
 		return Inkwell{}, fmt.Errorf("%v: %w\n%s", cmd.Args, err, out)
 	}
 	return k, nil
+}
+
+// ReadSources lists the directories of the module. The go command keeps the result of a test until something changes
+// that the test itself has read, and does not see what the program under test was built of.
+func ReadSources(tb testing.TB) {
+	tb.Helper()
+	root := strings.TrimSpace(Tool(tb, "go", "list", "-m", "-f", "{{.Dir}}"))
+	err := filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
+		hidden := strings.HasPrefix(e.Name(), ".") || e.Name() == "bin" || e.Name() == "testdata"
+		if err == nil && path != root && e.IsDir() && hidden {
+			return filepath.SkipDir
+		}
+		return err
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
 }
 
 // Until waits until done returns true.
