@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -75,6 +76,9 @@ func (s *sources) start() {
 		s.work.Go(func() { c.Run(s.t.Context(), s.stop) })
 	}
 	s.syslog = s.f.listening()
+	harness.Until(s.t, "somebody listens for syslog: on a disk that is full it could not make its state", func() bool {
+		return strings.Contains(s.syslog.Stderr(), "listening for syslog")
+	})
 	s.f.members = append(s.f.members, &member{name: "syslog", p: s.syslog}) // which must not be killed
 	s.work.Go(func() { s.check(s.logSyslog()) })
 	if s.f.journal != nil {
